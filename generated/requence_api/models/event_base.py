@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="EventBase")
+
+
+@_attrs_define
+class EventBase:
+    """What all events have in common. The kind of an event is told by the `event:` line of the stream. Should a payload
+    hold a field `type` nevertheless, then that one counts.
+
+    """
+
+    timestamp: str
+    """ When it happened, in ISO 8601. """
+    update_id: str
+    """ Id of this very event, a UUID as text. A replayed event has the same one. """
+    taskId: str | Unset = UNSET
+    """ Id of the task that the event belongs to. In the stream of all tasks it may be spelled `task_id`, or be
+    there in both spellings.
+     """
+    name: str | Unset = UNSET
+    """ A name for people. The local server sends the name of the task, or else of its template. """
+    task_id: str | Unset = UNSET
+    """ Only in the stream of all tasks, the same as `taskId`. """
+    root_task_id: None | str | Unset = UNSET
+    """ Only in the stream of all tasks. For events of a sub-task, the id of the task at the top; null for
+    a task that is itself at the top.
+     """
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        timestamp = self.timestamp
+
+        update_id = self.update_id
+
+        taskId = self.taskId
+
+        name = self.name
+
+        task_id = self.task_id
+
+        root_task_id: None | str | Unset
+        if isinstance(self.root_task_id, Unset):
+            root_task_id = UNSET
+        else:
+            root_task_id = self.root_task_id
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "timestamp": timestamp,
+                "updateId": update_id,
+            }
+        )
+        if taskId is not UNSET:
+            field_dict["taskId"] = taskId
+        if name is not UNSET:
+            field_dict["name"] = name
+        if task_id is not UNSET:
+            field_dict["task_id"] = task_id
+        if root_task_id is not UNSET:
+            field_dict["rootTaskId"] = root_task_id
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        timestamp = d.pop("timestamp")
+
+        update_id = d.pop("updateId")
+
+        taskId = d.pop("taskId", UNSET)
+
+        name = d.pop("name", UNSET)
+
+        task_id = d.pop("task_id", UNSET)
+
+        def _parse_root_task_id(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        root_task_id = _parse_root_task_id(d.pop("rootTaskId", UNSET))
+
+        event_base = cls(
+            timestamp=timestamp,
+            update_id=update_id,
+            taskId=taskId,
+            name=name,
+            task_id=task_id,
+            root_task_id=root_task_id,
+        )
+
+        event_base.additional_properties = d
+        return event_base
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

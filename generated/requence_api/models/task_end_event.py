@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="TaskEndEvent")
+
+
+@_attrs_define
+class TaskEndEvent:
+    """The task has succeeded."""
+
+    timestamp: str
+    """ When it happened, in ISO 8601. """
+    update_id: str
+    """ Id of this very event, a UUID as text. A replayed event has the same one. """
+    taskId: str | Unset = UNSET
+    """ Id of the task that the event belongs to. In the stream of all tasks it may be spelled `task_id`, or be
+    there in both spellings.
+     """
+    name: str | Unset = UNSET
+    """ A name for people. The local server sends the name of the task, or else of its template. """
+    task_id: str | Unset = UNSET
+    """ Only in the stream of all tasks, the same as `taskId`. """
+    root_task_id: None | str | Unset = UNSET
+    """ Only in the stream of all tasks. For events of a sub-task, the id of the task at the top; null for
+    a task that is itself at the top.
+     """
+    require_ack: bool | Unset = UNSET
+    """ Whether the server waits for a confirmation that this event has arrived. """
+    result: Any | Unset = UNSET
+    """ What the task has produced; any JSON, may hold references. """
+    exit_: None | str | Unset = UNSET
+    """ The exit that ended the task, if it has a name. """
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        timestamp = self.timestamp
+
+        update_id = self.update_id
+
+        taskId = self.taskId
+
+        name = self.name
+
+        task_id = self.task_id
+
+        root_task_id: None | str | Unset
+        if isinstance(self.root_task_id, Unset):
+            root_task_id = UNSET
+        else:
+            root_task_id = self.root_task_id
+
+        require_ack = self.require_ack
+
+        result = self.result
+
+        exit_: None | str | Unset
+        if isinstance(self.exit_, Unset):
+            exit_ = UNSET
+        else:
+            exit_ = self.exit_
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "timestamp": timestamp,
+                "updateId": update_id,
+            }
+        )
+        if taskId is not UNSET:
+            field_dict["taskId"] = taskId
+        if name is not UNSET:
+            field_dict["name"] = name
+        if task_id is not UNSET:
+            field_dict["task_id"] = task_id
+        if root_task_id is not UNSET:
+            field_dict["rootTaskId"] = root_task_id
+        if require_ack is not UNSET:
+            field_dict["requireAck"] = require_ack
+        if result is not UNSET:
+            field_dict["result"] = result
+        if exit_ is not UNSET:
+            field_dict["exit"] = exit_
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        timestamp = d.pop("timestamp")
+
+        update_id = d.pop("updateId")
+
+        taskId = d.pop("taskId", UNSET)
+
+        name = d.pop("name", UNSET)
+
+        task_id = d.pop("task_id", UNSET)
+
+        def _parse_root_task_id(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        root_task_id = _parse_root_task_id(d.pop("rootTaskId", UNSET))
+
+        require_ack = d.pop("requireAck", UNSET)
+
+        result = d.pop("result", UNSET)
+
+        def _parse_exit_(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        exit_ = _parse_exit_(d.pop("exit", UNSET))
+
+        task_end_event = cls(
+            timestamp=timestamp,
+            update_id=update_id,
+            taskId=taskId,
+            name=name,
+            task_id=task_id,
+            root_task_id=root_task_id,
+            require_ack=require_ack,
+            result=result,
+            exit_=exit_,
+        )
+
+        task_end_event.additional_properties = d
+        return task_end_event
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties
