@@ -64,7 +64,9 @@ def decode_access_token(text: str, *, source: str) -> AccessToken:
         return AccessToken(_checked_bearer(bearer), _checked_base_url(base_url))
     except ValueError as error:
         # `from None`: a decoding error below could show pieces of the secret.
-        raise ConfigurationError(f"The access token from {source} is not valid: {error}", hint=_HINT) from None
+        raise ConfigurationError(
+            f"The access token from {source} is not valid: {error}", hint=_HINT
+        ) from None
 
 
 def pack(text: str) -> str:
@@ -113,14 +115,14 @@ def _checked_bearer(bearer: str) -> str:
 
 def _checked_base_url(base_url: str) -> str:
     url = base_url.rstrip("/")
+    nowhere = ValueError("its base URL is not an http or https URL with a host")
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
         _ = parts.port  # raises for a port that is no number
     except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
-        raise ValueError("its base URL is not an http or https URL with a host")
+        raise nowhere from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        raise nowhere
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("its base URL has parts (user, query, fragment) that a base URL cannot have")
     return url

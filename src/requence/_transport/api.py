@@ -1,0 +1,303 @@
+"""The seam to the generated client: the only module that builds and parses with `requence_api`.
+
+Each function of `Api` is one operation of the contract. The generated code builds the request and reads the
+answer; the one HTTP session sends it. So every request goes one way, and what the contract says is written once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypedDict, TypeVar, Unpack
+from urllib.parse import urlsplit
+
+import msgspec
+
+from requence._client import Client
+from requence._token import AccessToken
+from requence._transport.refusals import readable, refusal
+from requence._transport.retry import CALLS, is_transient, retry_after
+from requence._transport.session import Answer, LostConnectionError, Request, session
+from requence.exceptions import (
+    RequenceUnreachableException,
+    TaskAbortException,
+    TaskException,
+    TaskProtectException,
+    TaskRefusedError,
+)
+from requence_api.api.task import abort_task, ack_task, finalize_task, get_task, prepare_task, protect_task
+from requence_api.models import FinalizeRequest, PreparedTask, StartedTask, TaskState, WatchRequest
+from requence_api.types import UNSET, Unset
+
+__all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started"]
+
+M = TypeVar("M")
+
+
+class _RefusalFacts(TypedDict, total=False):
+    otherwise: type[TaskException]
+    task_id: str | None
+    task_template: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A task that exists but was not started. `finalize_url` is to be used whole."""
+
+    task_id: str
+    finalize_url: str
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A started task. `watch_url` and `url` are None if the service named none."""
+
+    task_id: str
+    watch_url: str | None
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the service says of a task, as it says it; what it does not say is None or empty."""
+
+    status: str
+    input: Any
+    result: Any
+    node_data: dict[str, Any]
+    node_error: dict[str, str]
+    task_template: str | None
+    name: str | None
+    branch: str | None
+    status_text: str | None
+
+
+class LostAnswerError(RequenceUnreachableException):
+    """The request was sent, and whether the service acted on it is not known."""
+
+
+class Api:
+    """The operations of the contract, for one access token. To be used on the I/O thread only."""
+
+    def __init__(self, token: AccessToken, client: Client) -> None:
+        self._token = token
+        self.client = client
+
+    async def prepare(self, task_template: str) -> Prepared:
+        """Reserves a task. Repeated as needed: a reservation starts nothing.
+
+        Raises:
+            TaskRefusedError: There is no such template, or it cannot be used.
+        """
+        step = "preparing the task"
+        answer = await self._repeat(
+            step,
+            self._request(prepare_task._get_kwargs(task_template)),
+            otherwise=TaskRefusedError,
+            task_template=task_template,
+        )
+        made = _parse(step, answer, PreparedTask.from_dict)
+        return Prepared(
+            task_id=_required_text(step, "taskId", made.task_id),
+            finalize_url=self._server_url(step, "finalizeUrl", made.finalize_url),
+            branch=_optional_text(made.branch) or "live",
+        )
+
+    async def finalize(
+        self, prepared: Prepared, *, name: str | None, input: object, priority: int, require_ack: bool
+    ) -> Started:
+        """Hands the input over and starts the task. Repeated only if the service cannot have seen it.
+
+        Args:
+            prepared: What `prepare` returned.
+            name: The task's display name.
+            input: Plain JSON.
+            priority: As on the wire: 0 is the most urgent, 10 the least.
+            require_ack: Whether the result waits for an acknowledgement.
+
+        Raises:
+            TaskRefusedError: The input does not fit, or the task cannot start.
+            LostAnswerError: Whether the task started is not known.
+        """
+        step = "starting the task"
+        body = FinalizeRequest(name=name, input_=input, priority=priority, require_ack=require_ack)
+        request = self._request(
+            finalize_task._get_kwargs(prepared.task_id, body=body), url=prepared.finalize_url
+        )
+        answer = await self._once(request)
+        if is_transient(answer.status):
+            raise LostAnswerError(
+                readable(answer.body) or f"the service answered {answer.status} to {step}",
+                status=answer.status,
+            )
+        self._check(step, answer, otherwise=TaskRefusedError, task_id=prepared.task_id)
+        made = _parse(step, answer, StartedTask.from_dict)
+        watch_url = show_url = None
+        if not isinstance(made.urls, Unset) and made.urls is not None:
+            watch_url = _optional_text(made.urls.watch)
+            show_url = _optional_text(made.urls.show)
+        return Started(
+            task_id=_required_text(step, "taskId", made.task_id),
+            watch_url=watch_url and self._server_url(step, "urls.watch", watch_url),
+            url=show_url,
+        )
+
+    async def get(self, task_id: str, *, repeat: bool = True) -> Report:
+        """Asks how a task is.
+
+        Raises:
+            TaskNotFoundError: There is no such task.
+        """
+        step = "reading the task"
+        request = self._request(get_task._get_kwargs(task_id))
+        answer = await self._repeat(step, request, retries=None if repeat else 0, task_id=task_id)
+        state = _parse(step, answer, TaskState.from_dict)
+        return Report(
+            status=_required_text(step, "status", state.status),
+            input=None if isinstance(state.input_, Unset) else state.input_,
+            result=None if isinstance(state.result, Unset) else state.result,
+            node_data={entry.alias: entry.data for entry in state.nodes_data or ()},
+            node_error={entry.alias: entry.error for entry in state.nodes_error or ()},
+            task_template=_optional_text(state.task_template),
+            name=_optional_text(state.name),
+            branch=_optional_text(state.branch),
+            status_text=_optional_text(state.status_text),
+        )
+
+    async def abort(self, task_id: str, reason: str | None) -> None:
+        """Aborts a task.
+
+        Raises:
+            TaskAbortException: The service refused.
+        """
+        kwargs = abort_task._get_kwargs(task_id, body=UNSET if reason is None else reason)
+        await self._repeat(
+            "aborting the task", self._request(kwargs), otherwise=TaskAbortException, task_id=task_id
+        )
+
+    async def protect(self, task_id: str) -> None:
+        """Keeps a task from automatic cleanup.
+
+        Raises:
+            TaskProtectException: The service refused.
+        """
+        request = self._request(protect_task._get_kwargs(task_id))
+        await self._repeat("protecting the task", request, otherwise=TaskProtectException, task_id=task_id)
+
+    async def ack(self, task_id: str) -> None:
+        """Confirms that the outcome of a task was received."""
+        request = self._request(ack_task._get_kwargs(task_id))
+        await self._repeat("acknowledging the task's result", request, task_id=task_id)
+
+    def watch_request(self, url: str, *, since: str | None, last_position: int | None) -> Request:
+        """Returns the request that opens an event stream at `url`, a URL that the service gave."""
+        body = WatchRequest(since=since, last_position=UNSET if last_position is None else last_position)
+        return Request(
+            "POST",
+            url,
+            {
+                **self._authorization(),
+                "Accept": "text/event-stream",
+                "Accept-Encoding": "identity",  # a compressed stream would arrive in blocks, late
+                "Content-Type": "application/json",
+            },
+            msgspec.json.encode(body.to_dict()),
+        )
+
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token.bearer}"}
+
+    def _request(self, kwargs: dict[str, Any], *, url: str | None = None) -> Request:
+        """Completes what the generated `_get_kwargs` built; `url` replaces its stand-in path."""
+        headers = {**self._authorization(), **kwargs.get("headers", {})}
+        body: bytes | None = None
+        if "json" in kwargs:
+            body = msgspec.json.encode(kwargs["json"])
+        elif isinstance(kwargs.get("content"), str):
+            body = kwargs["content"].encode()
+        return Request(kwargs["method"].upper(), url or self._token.base_url + kwargs["url"], headers, body)
+
+    async def _once(self, request: Request) -> Answer:
+        """Sends a request that must not reach the service twice; repeats only what cannot have reached it."""
+        repetition = 0
+        while True:
+            try:
+                return await session().exchange(request, timeout=self.client.call_timeout)
+            except LostConnectionError as error:
+                if error.sent:
+                    raise LostAnswerError(error.message) from error
+                if repetition >= self.client.retries:
+                    raise
+            await _pause(repetition)
+            repetition += 1
+
+    async def _repeat(
+        self, step: str, request: Request, *, retries: int | None = None, **facts: Unpack[_RefusalFacts]
+    ) -> Answer:
+        """Sends a request that may be repeated, and returns an answer that says yes."""
+        retries = self.client.retries if retries is None else retries
+        repetition = 0
+        while True:
+            last, wanted = repetition >= retries, 0.0
+            try:
+                answer = await session().exchange(request, timeout=self.client.call_timeout)
+            except LostConnectionError:
+                if last:
+                    raise
+            else:
+                if last or not is_transient(answer.status):
+                    self._check(step, answer, **facts)
+                    return answer
+                wanted = retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC))
+            await _pause(repetition, at_least=wanted)
+            repetition += 1
+
+    @staticmethod
+    def _check(step: str, answer: Answer, **facts: Unpack[_RefusalFacts]) -> None:
+        if not 200 <= answer.status < 300:
+            raise refusal(step, answer.status, answer.body, **facts)
+
+    def _server_url(self, step: str, field: str, value: object) -> str:
+        """Returns a URL that the service gave, if the bearer may be sent there."""
+        url = _required_text(step, field, value)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise TaskException(f"The service answered {step} with a {field} that is not an http URL")
+        if parts.scheme == "http" and self._token.base_url.startswith("https:"):
+            raise TaskException(
+                f"The service answered {step} with a {field} without encryption: the access token is not sent there"
+            )
+        return url
+
+
+async def _pause(repetition: int, *, at_least: float = 0.0) -> None:
+    await asyncio.sleep(CALLS.pause(repetition, dice=random.random(), at_least=at_least))  # noqa: S311 (jitter)
+
+
+def _parse(step: str, answer: Answer, from_dict: Callable[[dict[str, Any]], M]) -> M:
+    try:
+        value = msgspec.json.decode(answer.body)
+        if not isinstance(value, dict):
+            raise TypeError(f"a {type(value).__name__} where an object was expected")
+        return from_dict(value)
+    except KeyError as error:
+        problem = f"{error.args[0]} is missing"
+    except (msgspec.DecodeError, AttributeError, TypeError, ValueError) as error:
+        problem = str(error)
+    raise TaskException(
+        f"The service's answer to {step} is not understood: {problem}", status_code=answer.status
+    )
+
+
+def _required_text(step: str, field: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TaskException(f"The service's answer to {step} is not understood: {field} is not a text")
+    return value
+
+
+def _optional_text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

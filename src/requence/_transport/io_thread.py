@@ -1,0 +1,217 @@
+"""The one thread that does all I/O, whatever threads and event loops the caller has.
+
+User threads and user event loops only wait for what runs here, so a handle works in a plain script, inside a
+running loop, in several loops one after the other and in many threads at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import concurrent.futures.thread  # registers its own exit callback, which must come before ours: see _at_exit
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from requence.exceptions import ForkedHandleError, UsageError
+
+__all__ = ["IOThread", "io_thread"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("requence.transport")
+_EXIT_DEADLINE = 5.0
+
+
+class IOThread:
+    """A daemon thread that runs one event loop, until the interpreter ends."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._closed = False
+        self._due_before_exit: set[Future[Any]] = set()
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+        # Name resolution needs a worker thread, and Python 3.12 starts no new thread during shutdown: a start
+        # sent by the exit flush finds this one already running.
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="requence-io-worker")
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(self._worker)
+        self._thread = threading.Thread(target=self._run, name="requence-io", daemon=True)
+        try:
+            self._worker.submit(int).result()
+            self._thread.start()
+            _at_exit(self.close)
+        except RuntimeError as error:
+            self.loop.close()
+            raise UsageError("No task can be started while the interpreter shuts down") from error
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
+
+    def submit(self, work: Coroutine[Any, Any, T], *, before_exit: bool = False) -> Future[T]:
+        """Runs a coroutine on the I/O thread.
+
+        Args:
+            work: The coroutine.
+            before_exit: Whether the end of the script waits for it (at most 5 seconds).
+
+        Returns:
+            A future that can be waited for in any thread; cancelling it cancels the coroutine.
+
+        Raises:
+            ForkedHandleError: This thread stayed in the parent process.
+            UsageError: The interpreter is shutting down.
+        """
+        try:
+            self._check_usable()
+            future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        except BaseException:
+            work.close()
+            raise
+        if before_exit:
+            self._due_before_exit.add(future)
+            future.add_done_callback(self._due_before_exit.discard)
+        return future
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the I/O thread and blocks until it is done.
+
+        However the wait ends, also by Ctrl-C, the coroutine has ended or was told to.
+
+        Raises:
+            UsageError: Called on the I/O thread itself, which would wait for itself for ever.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise UsageError(
+                "A blocking call was made on the SDK's own I/O thread, which would wait for itself",
+                hint="use the awaitable form there, or call from another thread",
+            )
+        future = self.submit(work)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise UsageError("The interpreter is shutting down, so the wait was given up") from None
+        finally:
+            future.cancel()
+
+    async def run_async(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the I/O thread and waits for it in the running loop, whichever that is.
+
+        Cancelling the wait cancels the coroutine, nothing else.
+        """
+        future = self.submit(work)
+        try:
+            await until_done(future)
+            return future.result()
+        finally:
+            future.cancel()
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Calls a function on the I/O thread, soon, without waiting. Does nothing once the thread is gone."""
+        with contextlib.suppress(RuntimeError):
+            if self._pid == os.getpid():
+                self.loop.call_soon_threadsafe(function)
+
+    def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """Registers what to close before the loop ends; the last registered is closed first."""
+        self._closers.append(closer)
+
+    def close(self, deadline: float = _EXIT_DEADLINE) -> None:
+        """Finishes what is due before exit, drops everything else, ends the loop and joins the thread."""
+        if self._closed or self._pid != os.getpid() or not self._thread.is_alive():
+            return
+        late = concurrent.futures.wait(self._due_before_exit.copy(), timeout=deadline).not_done
+        if late:
+            _log.error(
+                "The script ended, and %d request(s) could not be delivered within %g seconds: "
+                "whether these tasks were started is not known",
+                len(late),
+                deadline,
+            )
+        self._closed = True
+        asyncio.run_coroutine_threadsafe(self._close_on_loop(), self.loop)
+        self._thread.join(timeout=deadline)
+
+    async def _close_on_loop(self) -> None:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for closer in reversed(self._closers):
+            await closer()
+        self.loop.stop()
+
+    def _check_usable(self) -> None:
+        if self._pid != os.getpid():
+            raise ForkedHandleError(
+                "This handle was made before the process forked, and its connection stayed in the parent",
+                hint="make the handle in the child, or use the task's id there: get_task(task_id)",
+            )
+        if self._closed:
+            raise UsageError("The interpreter is shutting down, so no request can be sent any more")
+
+
+async def until_done(future: Future[Any]) -> None:
+    """Waits in the running loop until a future of another thread is done; never cancels that future."""
+    loop = asyncio.get_running_loop()
+    woken = loop.create_future()
+
+    def set_woken() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    def wake(_: Future[Any]) -> None:
+        # The loop may be closed by now (its `asyncio.run` ended): then nobody waits here any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(set_woken)
+
+    future.add_done_callback(wake)
+    await woken
+
+
+def _at_exit(function: Callable[[], None]) -> None:
+    # `atexit` callbacks run after the executors are closed, and a closed executor cannot resolve host names. The
+    # threading module's own exit callbacks run before that, the last registered first, so that ours comes before
+    # the one of `concurrent.futures.thread`, which is imported above.
+    register = getattr(threading, "_register_atexit", None)
+    if register is None:
+        atexit.register(function)
+    else:
+        register(function)
+
+
+_lock = threading.Lock()
+_current: IOThread | None = None
+_of_parents: list[IOThread] = []
+
+
+def io_thread() -> IOThread:
+    """Returns the I/O thread of this process, started at the first call."""
+    global _current
+    with _lock:
+        if _current is None:
+            _current = IOThread()
+        return _current
+
+
+def _start_afresh_in_child() -> None:
+    global _lock, _current
+    _lock = threading.Lock()  # the parent may have held it while it forked
+    if _current is not None:
+        # Kept alive on purpose: collecting it here would close sockets and loops that belong to the parent.
+        _of_parents.append(_current)
+    _current = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh_in_child)

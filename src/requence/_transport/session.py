@@ -1,0 +1,219 @@
+"""The one HTTP session, and the only module that knows which library is underneath."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from requence._transport.io_thread import io_thread
+from requence._version import __version__
+from requence.exceptions import RequenceUnreachableException
+
+__all__ = ["Answer", "LostConnectionError", "OpenStream", "Request", "Session", "session"]
+
+_CONNECT_TIMEOUT = 5.0
+_CALLS_AT_ONCE = 20
+_USER_AGENT = f"requence-python/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes on the wire. The URL is sent byte for byte; headers stay out of the `repr`: they authorize."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class LostConnectionError(RequenceUnreachableException):
+    """No whole answer came.
+
+    Attributes:
+        sent: False if the connection was never established, so that the service cannot have seen the request.
+    """
+
+    sent: bool
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class OpenStream:
+    """An answer whose body is read as it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, in lower case."""
+        return self._response.content_type
+
+    async def read(self, *, silence: float) -> bytes:
+        """Returns what has arrived, waiting for the first byte; empty at the end of the body.
+
+        Raises:
+            LostConnectionError: The connection broke, or was silent for `silence` seconds.
+        """
+        try:
+            async with asyncio.timeout(silence):
+                return await self._response.content.readany()
+        except TimeoutError as error:
+            raise LostConnectionError(f"the stream was silent for {silence:g} seconds", sent=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _lost(error, self._response.url) from _without_secrets(error)
+
+    async def read_error_body(self, limit: int = 65536) -> bytes:
+        """Returns the beginning of an answer that is not a stream."""
+        body = b""
+        while len(body) < limit and (piece := await self.read(silence=5.0)):
+            body += piece
+        return body[:limit]
+
+
+class Session:
+    """Carries every request and every stream. Lives on the I/O thread; opened by `session`."""
+
+    def __init__(self) -> None:
+        self._http = aiohttp.ClientSession(
+            # Streams are open for hours and must not take the places of calls: calls queue at a semaphore.
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": _USER_AGENT},
+            trust_env=False,  # with it, a netrc entry for the host would replace the bearer
+        )
+        self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+    async def exchange(self, request: Request, *, timeout: float) -> Answer:
+        """Sends a request and reads its whole answer, of any status.
+
+        Args:
+            request: The request; redirects are not followed, since they would carry the bearer elsewhere.
+            timeout: The longest silence in seconds.
+
+        Raises:
+            LostConnectionError: No whole answer came.
+        """
+        async with self._places, self._send(request, silence=timeout) as response:
+            try:
+                body = await response.read()
+            except (aiohttp.ClientError, OSError) as error:
+                raise _lost(error, response.url) from _without_secrets(error)
+            return Answer(response.status, response.headers, body)
+
+    @asynccontextmanager
+    async def open_stream(self, request: Request, *, timeout: float) -> AsyncIterator[OpenStream]:
+        """Sends a request whose answer is a stream. The connection is closed at the end of the context.
+
+        Args:
+            request: The request; redirects are not followed.
+            timeout: The longest silence until the answer's headers, in seconds. `OpenStream.read` has its own.
+
+        Raises:
+            LostConnectionError: No answer came.
+        """
+        async with self._send(request, silence=None, headers_within=timeout) as response:
+            try:
+                yield OpenStream(response)
+            finally:
+                response.close()  # a stream that is left early must not go back to the pool
+
+    @asynccontextmanager
+    async def _send(
+        self, request: Request, *, silence: float | None, headers_within: float | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        url = URL(request.url, encoded=True)
+        try:
+            async with asyncio.timeout(headers_within):
+                response = await self._http.request(
+                    request.method,
+                    url,
+                    data=request.body,
+                    headers=request.headers,
+                    skip_auto_headers=("Content-Type",),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence
+                    ),
+                )
+        except TimeoutError as error:
+            raise _lost(error, url) from _without_secrets(error)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _lost(error, url) from _without_secrets(error)
+        async with response:
+            yield response
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._http.close()
+
+
+_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
+
+
+def session() -> Session:
+    """Returns the session of the I/O thread, on which it must be called; opened at the first call."""
+    loop = asyncio.get_running_loop()
+    found = _sessions.get(loop)
+    if found is None:
+        found = _sessions[loop] = Session()
+        io_thread().on_close(found.close)
+    return found
+
+
+_NOT_ESTABLISHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+def _lost(error: Exception, url: URL) -> LostConnectionError:
+    where = f"{url.scheme}://{url.authority}"
+    if isinstance(error, _NOT_ESTABLISHED):
+        return LostConnectionError(f"{where} could not be reached: {_reason(error)}", sent=False)
+    if isinstance(error, TimeoutError):
+        return LostConnectionError(f"{where} did not answer in time", sent=True)
+    return LostConnectionError(f"the connection to {where} broke: {_reason(error)}", sent=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return f"no connection within {_CONNECT_TIMEOUT:g} seconds"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted ({error.certificate_error})"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        inner = error.os_error
+        return (
+            inner.strerror
+            if isinstance(inner.strerror, str) and not isinstance(inner, ssl.SSLError)
+            else str(inner)
+        )
+    return str(error) or type(error).__name__
+
+
+def _without_secrets(error: Exception) -> Exception:
+    """Takes the request's headers, and with them the bearer, out of an error that becomes a `__cause__`."""
+    info = getattr(error, "request_info", None)
+    if isinstance(error, aiohttp.ClientResponseError) and isinstance(info, aiohttp.RequestInfo):
+        bare = aiohttp.RequestInfo(info.url, info.method, CIMultiDictProxy(CIMultiDict()), info.real_url)
+        error.request_info = bare
+        error.args = (bare, error.history)
+    return error
