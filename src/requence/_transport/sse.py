@@ -1,9 +1,9 @@
 """The text/event-stream format, from bytes to events. Pure: no I/O, no clock.
 
-Follows the event stream section of the HTML standard: lines end with LF, CRLF or CR and nothing else, a leading
-byte order mark is dropped, several `data` lines are joined with LF, an event that was not ended by a blank line
-is not an event. Half an event at the end of a connection is therefore dropped together with its parser: use a
-new parser for each connection.
+Follows the event stream section of the HTML standard: lines end with LF, CRLF or CR and nothing else, a
+leading byte order mark is dropped, several `data` lines are joined with LF, an event that was not ended by a
+blank line is not an event. Half an event at the end of a connection is therefore dropped together with its
+parser: use a new parser for each connection.
 """
 
 from __future__ import annotations
