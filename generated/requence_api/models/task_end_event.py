@@ -18,13 +18,14 @@ class TaskEndEvent:
     timestamp: str
     """ When it happened, in ISO 8601. """
     update_id: str
-    """ Id of this very event, a UUID as text. A replayed event has the same one. """
+    """ Id of this very event, a UUID as text; tells whether an event has come before. """
     taskId: str | Unset = UNSET
     """ Id of the task that the event belongs to. In the stream of all tasks it may be spelled `task_id`, or be
     there in both spellings.
      """
     name: str | Unset = UNSET
-    """ A name for people. The local server sends the name of the task, or else of its template. """
+    """ What it names is not documented. The local server sends the name of the task, or else of its template.
+     """
     task_id: str | Unset = UNSET
     """ Only in the stream of all tasks, the same as `taskId`. """
     root_task_id: None | str | Unset = UNSET

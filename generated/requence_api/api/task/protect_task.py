@@ -66,9 +66,9 @@ def sync_detailed(
 ) -> Response[Any | str]:
     """Keep a task
 
-     Takes the task out of the automatic cleanup of old tasks. May be repeated. There is no request body,
-    and
-    the body of the answer has no meaning.
+     Takes the task out of the automatic cleanup of old tasks. There is no request body, and the body of
+    the answer
+    has no meaning. The local server answers 200 however often it is asked.
 
     Args:
         task_id (str):
@@ -99,9 +99,9 @@ def sync(
 ) -> Any | str | None:
     """Keep a task
 
-     Takes the task out of the automatic cleanup of old tasks. May be repeated. There is no request body,
-    and
-    the body of the answer has no meaning.
+     Takes the task out of the automatic cleanup of old tasks. There is no request body, and the body of
+    the answer
+    has no meaning. The local server answers 200 however often it is asked.
 
     Args:
         task_id (str):
@@ -127,9 +127,9 @@ async def asyncio_detailed(
 ) -> Response[Any | str]:
     """Keep a task
 
-     Takes the task out of the automatic cleanup of old tasks. May be repeated. There is no request body,
-    and
-    the body of the answer has no meaning.
+     Takes the task out of the automatic cleanup of old tasks. There is no request body, and the body of
+    the answer
+    has no meaning. The local server answers 200 however often it is asked.
 
     Args:
         task_id (str):
@@ -158,9 +158,9 @@ async def asyncio(
 ) -> Any | str | None:
     """Keep a task
 
-     Takes the task out of the automatic cleanup of old tasks. May be repeated. There is no request body,
-    and
-    the body of the answer has no meaning.
+     Takes the task out of the automatic cleanup of old tasks. There is no request body, and the body of
+    the answer
+    has no meaning. The local server answers 200 however often it is asked.
 
     Args:
         task_id (str):
