@@ -269,7 +269,8 @@ class Api:
             raise TaskException(f"The service answered {step} with a {field} that is not an http URL")
         if parts.scheme == "http" and self._token.base_url.startswith("https:"):
             raise TaskException(
-                f"The service answered {step} with a {field} without encryption: the access token is not sent there"
+                f"The service answered {step} with a {field} without encryption: "
+                "the access token is not sent there"
             )
         return url
 

@@ -73,10 +73,10 @@ class IOThread:
         """
         try:
             self._check_usable()
-            future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        except BaseException:
+        except UsageError:
             work.close()
             raise
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
         if before_exit:
             self._due_before_exit.add(future)
             future.add_done_callback(self._due_before_exit.discard)
@@ -90,19 +90,23 @@ class IOThread:
         Raises:
             UsageError: Called on the I/O thread itself, which would wait for itself for ever.
         """
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise UsageError(
-                "A blocking call was made on the SDK's own I/O thread, which would wait for itself",
-                hint="use the awaitable form there, or call from another thread",
-            )
         future = self.submit(work)
+        try:
+            return self.wait(future)
+        finally:
+            future.cancel()
+
+    def wait(self, future: Future[T]) -> T:
+        """Blocks until a future of `submit` is done; leaves it alone if the wait is interrupted.
+
+        Raises:
+            UsageError: Called on the I/O thread itself.
+        """
+        self._check_may_block()
         try:
             return future.result()
         except concurrent.futures.CancelledError:
             raise UsageError("The interpreter is shutting down, so the wait was given up") from None
-        finally:
-            future.cancel()
 
     async def run_async(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the I/O thread and waits for it in the running loop, whichever that is.
@@ -150,6 +154,13 @@ class IOThread:
         for closer in reversed(self._closers):
             await closer()
         self.loop.stop()
+
+    def _check_may_block(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise UsageError(
+                "A blocking call was made on the SDK's own I/O thread, which would wait for itself",
+                hint="use the awaitable form there, or call from another thread",
+            )
 
     def _check_usable(self) -> None:
         if self._pid != os.getpid():

@@ -1,0 +1,57 @@
+"""Start tasks and follow them: `Task`, and functions for tasks of which only the id is known.
+
+One rule for the mode: objects are async and their `.sync` blocks; functions block and their twins in
+`requence.task.aio` are async.
+"""
+
+from requence.exceptions import (
+    AckFailedError,
+    RequenceError,
+    RequenceUnreachableException,
+    StartUncertainError,
+    StreamEventTooLarge,
+    StreamInterruptedError,
+    TaskAbortedError,
+    TaskAbortException,
+    TaskException,
+    TaskFailedError,
+    TaskNotFoundError,
+    TaskProtectException,
+    TaskRefusedError,
+    TaskWaitTimeout,
+    UnauthorizedError,
+)
+from requence.task.awaitables import Operation
+from requence.task.context import Context
+from requence.task.functions import abort_task, get_task, protect_task
+from requence.task.handle import Task
+from requence.task.result import TaskResult
+from requence.task.snapshot import TaskSnapshot
+from requence.task.updates import Update
+
+__all__ = [
+    "AckFailedError",
+    "Context",
+    "Operation",
+    "RequenceError",
+    "RequenceUnreachableException",
+    "StartUncertainError",
+    "StreamEventTooLarge",
+    "StreamInterruptedError",
+    "Task",
+    "TaskAbortException",
+    "TaskAbortedError",
+    "TaskException",
+    "TaskFailedError",
+    "TaskNotFoundError",
+    "TaskProtectException",
+    "TaskRefusedError",
+    "TaskResult",
+    "TaskSnapshot",
+    "TaskWaitTimeout",
+    "UnauthorizedError",
+    "Update",
+    "abort_task",
+    "get_task",
+    "protect_task",
+]

@@ -1,0 +1,31 @@
+"""The coroutine twins of the functions in `requence.task`: same parameters, same errors, to be awaited."""
+
+from __future__ import annotations
+
+from requence._client import Client
+from requence._transport.io_thread import io_thread
+from requence.task import by_id
+from requence.task.snapshot import TaskSnapshot
+
+__all__ = ["abort_task", "get_task", "protect_task"]
+
+
+async def get_task(
+    task_id: str, access_token: str | None = None, *, client: Client | None = None
+) -> TaskSnapshot:
+    """Reads a task as it is now. Parameters and errors as for `requence.task.get_task`."""
+    return await io_thread().run_async(by_id.get(task_id, access_token, client))
+
+
+async def abort_task(
+    task_id: str, access_token: str | None = None, reason: str | None = None, *, client: Client | None = None
+) -> None:
+    """Aborts a task. Parameters and errors as for `requence.task.abort_task`."""
+    await io_thread().run_async(by_id.abort(task_id, access_token, reason, client))
+
+
+async def protect_task(
+    task_id: str, access_token: str | None = None, *, client: Client | None = None
+) -> None:
+    """Protects a task. Parameters and errors as for `requence.task.protect_task`."""
+    await io_thread().run_async(by_id.protect(task_id, access_token, client))

@@ -1,0 +1,103 @@
+"""What the awaitable face hands out: things to await, as often as you like, in any running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from requence._transport.io_thread import IOThread, until_done
+
+__all__ = ["Operation", "Pending"]
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+_log = logging.getLogger("requence.task")
+
+
+class Pending(Generic[T_co]):
+    """A value that has to be awaited. Each `await` waits anew; cancelling one harms nobody else."""
+
+    __slots__ = ("_io", "_keep", "_spelling", "_wait")
+
+    def __init__(
+        self, io: IOThread, wait: Callable[[], Coroutine[Any, Any, T_co]], *, spelling: str, keep: object
+    ) -> None:
+        """Makes something to await.
+
+        Args:
+            io: Where to wait.
+            wait: Makes the coroutine that waits on the I/O thread.
+            spelling: How the caller wrote it, for the `repr`.
+            keep: What must stay alive while somebody waits: the handle.
+        """
+        self._io = io
+        self._wait = wait
+        self._spelling = spelling
+        self._keep = keep
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        return self._io.run_async(self._wait()).__await__()
+
+    def __repr__(self) -> str:
+        return f"<{self._spelling}: to be awaited; without asyncio use task.sync.{self._spelling.split('.')[-1]}>"
+
+
+class Operation:
+    """A request that was sent when it was called, such as an abort. Await it to learn that it was confirmed.
+
+    Raises when awaited what the request has met. A failure that nobody asks for is logged.
+    """
+
+    __slots__ = ("__weakref__", "_future", "_seen", "_what")
+
+    def __init__(self, what: str, future: Future[None]) -> None:
+        self._what = what
+        self._future = future
+        self._seen: list[bool] = []
+        weakref.finalize(self, _report_unseen, what, future, self._seen).atexit = False
+
+    def __await__(self) -> Generator[Any, None, None]:
+        self._seen.append(True)
+        return self._confirmed().__await__()
+
+    async def _confirmed(self) -> None:
+        try:
+            await until_done(self._future)
+        except asyncio.CancelledError:
+            self._future.cancel()
+            raise
+        self._future.result()
+
+    def confirm(self, io: IOThread) -> None:
+        """Blocks until it was confirmed.
+
+        Raises:
+            RequenceError: What the request has met.
+        """
+        self._seen.append(True)
+        io.wait(self._future)
+
+    def __repr__(self) -> str:
+        if not self._future.done():
+            state = "sent, not confirmed yet"
+        elif self._future.cancelled():
+            state = "cancelled"
+        else:
+            error = self._future.exception()
+            state = "confirmed" if error is None else f"failed: {error}"
+        return f"<{self._what}: {state}>"
+
+
+def _report_unseen(what: str, future: Future[None], seen: list[bool]) -> None:
+    def report(done: Future[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            _log.error("%s failed, and nobody awaited it: %s", what, error)
+
+    if not seen:
+        future.add_done_callback(report)

@@ -1,0 +1,78 @@
+"""What is known of a task at one moment, and how an update changes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from requence.task.record import Record
+
+__all__ = ["Context", "fold"]
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Context(Record):
+    """A snapshot of a task: it never changes, later updates come with later snapshots.
+
+    Attributes:
+        task_id: The task's id.
+        input: The input that the task was started with.
+        result: The final output, None before the task has ended with one.
+        node_data: The last output of each node that has an alias, by alias; read-only.
+        node_error: The last error of each node that has an alias, by alias; read-only.
+    """
+
+    __slots__ = ()
+
+    task_id: str
+    input: Any
+    result: Any
+    node_data: Mapping[str, Any]
+    node_error: Mapping[str, str]
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        views = {name: MappingProxyType(dict(values.get(name) or {})) for name in ("node_data", "node_error")}
+        super().__init__({**values, **views})
+
+    @classmethod
+    def at_start(cls, task_id: str, input: Any) -> Context:
+        """Returns the context of a task of which no update was seen."""
+        return Context({"task_id": task_id, "input": input, "result": None})
+
+    def get_node_data(self, alias: str, default: Any = None) -> Any:
+        """Returns the last output of the node with this alias, or `default`."""
+        return self.node_data.get(alias, default)
+
+    def get_node_error(self, alias: str, default: Any = None) -> Any:
+        """Returns the last error of the node with this alias, or `default`."""
+        return self.node_error.get(alias, default)
+
+    def replaced(self, **changes: Any) -> Context:
+        """Returns a context with some fields replaced; the others are shared."""
+        changed = Context.__new__(Context)
+        object.__setattr__(changed, "_values", {**self._values, **changes})
+        return changed
+
+    def __repr__(self) -> str:
+        data, errors = len(self.node_data), len(self.node_error)
+        return f"<Context of task {self.task_id}: data of {data}, errors of {errors} nodes>"
+
+
+def fold(context: Context, type: str, payload: Mapping[str, Any]) -> Context:
+    """Returns the context after an update, or the same one where the update changes nothing."""
+    if type == "taskStart":
+        return context.replaced(input=payload["input"]) if "input" in payload else context
+    if type == "taskEnd":
+        return context.replaced(result=payload.get("result"))
+    if type in ("nodeUpdate", "nodeError"):
+        node = payload.get("node")
+        alias = node.get("alias") if isinstance(node, dict) else None
+        if isinstance(alias, str):
+            if type == "nodeUpdate":
+                data = {**context.node_data, alias: payload.get("data")}
+                return context.replaced(node_data=MappingProxyType(data))
+            errors = {**context.node_error, alias: payload.get("error")}
+            return context.replaced(node_error=MappingProxyType(errors))
+    return context

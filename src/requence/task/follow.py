@@ -1,0 +1,196 @@
+"""Following one started task: from event streams to updates, and to the one outcome that everybody shares.
+
+Every iteration is a stream of its own, so consumers cannot disturb each other: the service is the log. All who
+only wait for the result share one stream that keeps no updates. Whoever sees the last update first settles the
+outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from requence._transport.api import Api, Report, Started
+from requence._transport.event_stream import EventStream
+from requence.exceptions import AckFailedError, RequenceError, RequenceUnreachableException, TaskException
+from requence.task.context import Context
+from requence.task.result import TaskResult, outcome_of
+from requence.task.shared import fresh
+from requence.task.snapshot import FINAL_STATUSES, known_status
+from requence.task.updates import TERMINAL_TYPES, TaskAborted, TaskEnd, TaskError, Update, read_update
+
+__all__ = ["Follow"]
+
+_log = logging.getLogger("requence.task")
+
+_POLL_FIRST = 0.5
+_POLL_LONGEST = 30.0
+
+
+class Follow:
+    """The streams of one started task, on the I/O thread."""
+
+    def __init__(
+        self, api: Api, started: Started, *, input: Any, task_template: str, stream_lost: bool
+    ) -> None:
+        """Prepares to follow; nothing is opened yet.
+
+        Args:
+            api: Sends the requests.
+            started: The answer to finalize.
+            input: What the caller passed: the context's input until the service tells it.
+            task_template: For the errors.
+            stream_lost: Whether the answer that named the stream was lost: then only the end can be learned.
+        """
+        self._api = api
+        self._started = started
+        self._input = input
+        self._task_template = task_template
+        self._stream_lost = stream_lost
+        self._outcome: TaskResult | RequenceError | None = None
+        self._settling: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def outcome(self) -> TaskResult:
+        """Waits for the end of the task, on the stream that all waiters share.
+
+        Raises:
+            TaskFailedError: The task failed.
+            TaskAbortedError: The task was aborted.
+            AckFailedError: It ended, but its delivery could not be confirmed.
+            RequenceError: Following it is not possible.
+        """
+        if self._outcome is None:
+            if self._watching is None or self._watching.done():
+                self._watching = asyncio.create_task(self._watch(), name=f"follow {self._started.task_id}")
+            watching = self._watching
+            await asyncio.wait({watching})
+            if self._outcome is None:
+                error = None if watching.cancelled() else watching.exception()
+                if error is None:
+                    error = TaskException("Following the task was given up", task_id=self._started.task_id)
+                raise fresh(error) from error.__cause__
+        outcome = self._outcome
+        if isinstance(outcome, RequenceError):
+            raise fresh(outcome) from outcome.__cause__
+        return outcome
+
+    async def updates(self) -> AsyncGenerator[Update]:
+        """Yields every update from the first to the last, on a stream of its own.
+
+        Raises:
+            RequenceError: Following the task is not possible.
+        """
+        context = Context.at_start(self._started.task_id, self._input)
+        final: list[Report] = []
+        if not self._stream_lost:
+            async with aclosing(self._open(final).events()) as events:
+                async for event in events:
+                    update = read_update(event.name, event.payload, before=context, position=event.position)
+                    context = update.context
+                    last = self._ends_task(update)
+                    if last:
+                        await self._settle(update)
+                    yield update
+                    if last:
+                        return
+        else:
+            final.append(await self._poll())
+        update = _last_update(final[0], context)
+        await self._settle(update)
+        yield update
+
+    def release(self) -> None:
+        """Stops the shared stream: nobody can wait for the outcome any more."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _open(self, final: list[Report]) -> EventStream:
+        if self._started.watch_url is None:
+            raise TaskException(
+                "The service named no stream for this task, so it cannot be followed",
+                task_id=self._started.task_id,
+                task_url=self._started.url,
+                task_template=self._task_template,
+                hint=f"the task runs; look at it with get_task({self._started.task_id!r})",
+            )
+
+        async def is_over() -> bool:
+            report = await self._api.get(self._started.task_id)
+            if known_status(report.status) in FINAL_STATUSES:
+                final.append(report)
+            return bool(final)
+
+        return EventStream(
+            self._api,
+            self._started.watch_url,
+            task_id=self._started.task_id,
+            terminal=TERMINAL_TYPES,
+            is_over=is_over,
+        )
+
+    def _ends_task(self, update: Update) -> bool:
+        """Says whether this is our own last update, not one of a sub-task."""
+        return (
+            isinstance(update, TaskEnd | TaskError | TaskAborted) and update.task_id == self._started.task_id
+        )
+
+    async def _watch(self) -> None:
+        async with aclosing(self.updates()) as updates:
+            async for _ in updates:
+                pass
+
+    async def _poll(self) -> Report:
+        """Asks until the task has ended, with growing pauses."""
+        pause = _POLL_FIRST
+        while True:
+            report = await self._api.get(self._started.task_id)
+            if known_status(report.status) in FINAL_STATUSES:
+                return report
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _POLL_LONGEST)
+
+    async def _settle(self, update: Update) -> None:
+        """Fixes the outcome for everybody, once; acknowledges it first where the service asks for that."""
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle_once(update))
+        await asyncio.shield(self._settling)
+
+    async def _settle_once(self, update: Update) -> None:
+        outcome = outcome_of(update, task_url=self._started.url, task_template=self._task_template)
+        if getattr(update, "require_ack", None) is True:
+            try:
+                await self._api.ack(self._started.task_id)
+            except (TaskException, RequenceUnreachableException) as error:
+                outcome = AckFailedError(
+                    f"The task has ended, but the service did not take the confirmation: {error.message}",
+                    result=outcome if isinstance(outcome, TaskResult) else None,
+                    task_id=self._started.task_id,
+                    task_url=self._started.url,
+                    task_template=self._task_template,
+                )
+                outcome.__cause__ = error
+        self._outcome = outcome
+        if self._watching is not None:
+            self._watching.cancel()  # whoever waits on the shared stream is answered from the outcome
+
+
+def _last_update(report: Report, context: Context) -> Update:
+    """Returns the update that a task's final status stands for, where the stream did not bring it."""
+    kind = FINAL_STATUSES[known_status(report.status)]
+    payload: dict[str, Any] = {"taskId": context.task_id, "reason": report.status_text}
+    if kind == "taskEnd":
+        payload = {"taskId": context.task_id, "result": report.result}
+    known = Context(
+        {
+            "task_id": context.task_id,
+            "input": context.input if report.input is None else report.input,
+            "result": None,
+            "node_data": {**context.node_data, **report.node_data},
+            "node_error": {**context.node_error, **report.node_error},
+        }
+    )
+    return read_update(kind, payload, before=known, synthetic=True)

@@ -1,0 +1,68 @@
+"""What can be done with a task by its id alone. These functions block; `requence.task.aio` has their twins."""
+
+from __future__ import annotations
+
+from requence._client import Client
+from requence._transport.io_thread import io_thread
+from requence.task import by_id
+from requence.task.snapshot import TaskSnapshot
+
+__all__ = ["abort_task", "get_task", "protect_task"]
+
+
+def get_task(task_id: str, access_token: str | None = None, *, client: Client | None = None) -> TaskSnapshot:
+    """Reads a task as it is now, without following it.
+
+    ```python
+    status, context = get_task("9f1c…")
+    ```
+
+    Args:
+        task_id: The task's id.
+        access_token: The token; by default it is looked up as for `Task`.
+        client: How to reach the service; by default the default client.
+
+    Raises:
+        ConfigurationError: An argument or the token is not usable.
+        TaskNotFoundError: The service knows no such task.
+        UnauthorizedError: The service refuses the token.
+        RequenceUnreachableException: The service cannot be reached.
+    """
+    return io_thread().run(by_id.get(task_id, access_token, client))
+
+
+def abort_task(
+    task_id: str, access_token: str | None = None, reason: str | None = None, *, client: Client | None = None
+) -> None:
+    """Aborts a task and waits for the confirmation. Aborting a task that has ended has no effect.
+
+    Args:
+        task_id: The task's id.
+        access_token: The token; by default it is looked up as for `Task`.
+        reason: Why, for people; the task's last update carries it.
+        client: How to reach the service; by default the default client.
+
+    Raises:
+        ConfigurationError: An argument or the token is not usable.
+        TaskAbortException: The service refused, for instance since it knows no such task.
+        UnauthorizedError: The service refuses the token.
+        RequenceUnreachableException: The service cannot be reached.
+    """
+    io_thread().run(by_id.abort(task_id, access_token, reason, client))
+
+
+def protect_task(task_id: str, access_token: str | None = None, *, client: Client | None = None) -> None:
+    """Protects a task from automatic cleanup and waits for the confirmation. May be repeated.
+
+    Args:
+        task_id: The task's id.
+        access_token: The token; by default it is looked up as for `Task`.
+        client: How to reach the service; by default the default client.
+
+    Raises:
+        ConfigurationError: An argument or the token is not usable.
+        TaskProtectException: The service refused, for instance since it knows no such task.
+        UnauthorizedError: The service refuses the token.
+        RequenceUnreachableException: The service cannot be reached.
+    """
+    io_thread().run(by_id.protect(task_id, access_token, client))

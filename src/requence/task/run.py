@@ -1,0 +1,123 @@
+"""Everything that one handle does on the I/O thread: start the task, follow it, abort it, protect it.
+
+The faces (`handle`, `sync`) only hand these coroutines to the I/O thread and wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from requence._client import Client
+from requence._token import AccessToken
+from requence._transport.io_thread import IOThread
+from requence.exceptions import TaskWaitTimeout
+from requence.task.order import Order
+from requence.task.result import TaskResult
+from requence.task.updates import Update
+
+if TYPE_CHECKING:
+    from requence.task.follow import Follow
+    from requence.task.start import Start
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One task. Its coroutines run on the I/O thread; attributes may be read anywhere.
+
+    Attributes:
+        io: The thread.
+        order: What the caller asked for.
+    """
+
+    def __init__(self, io: IOThread, token: AccessToken, client: Client, order: Order) -> None:
+        self.io = io
+        self.order = order
+        self._token = token
+        self._client = client
+        self._begun: Start | None = None
+        self._follow: Follow | None = None
+        io.submit(self._begin(), before_exit=True)
+
+    @property
+    def known_id(self) -> str | None:
+        """The task's id if it was started, else None; no I/O."""
+        begun = self._begun
+        return begun.started.task_id if begun is not None and begun.started is not None else None
+
+    async def id(self) -> str:
+        """Waits until the task was started and returns its id."""
+        return (await self._start().wait()).task_id
+
+    async def url(self) -> str | None:
+        """Waits until the task was started and returns its page, or None."""
+        return (await self._start().wait()).url
+
+    async def result(self, timeout: float | None = None) -> TaskResult:
+        """Waits until the task has ended and returns its result.
+
+        Raises:
+            TaskWaitTimeout: It has not ended within `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await (await self._followed()).outcome()
+        except TimeoutError:
+            started = self._start().started
+            url = started.url if started else None
+            raise TaskWaitTimeout(
+                f"The task has not ended within {timeout:g} seconds; it still runs",
+                task_id=started.task_id if started else None,
+                task_url=url,
+                hint=f"look at it at {url}" if url else None,
+            ) from None
+
+    async def updates(self) -> AsyncGenerator[Update]:
+        """Yields the task's updates, on a stream of its own."""
+        follow = await self._followed()
+        async with aclosing(follow.updates()) as updates:
+            async for update in updates:
+                yield update
+
+    async def abort(self, reason: str | None) -> None:
+        """Aborts the task."""
+        await self._start().abort(reason)
+
+    async def protect(self) -> None:
+        """Protects the task."""
+        await self._start().protect()
+
+    def release(self) -> None:
+        """Stops what only served the handle, which is gone; the task itself goes on."""
+        if self._follow is not None:
+            self._follow.release()
+
+    async def _begin(self) -> None:
+        await self._start().run()
+
+    def _start(self) -> Start:
+        """Returns the start; at the first call, on the I/O thread, the HTTP libraries are imported."""
+        if self._begun is None:
+            from requence._transport.api import Api
+            from requence.task.start import Start
+
+            self._begun = Start(Api(self._token, self._client), self.order, self.io.loop)
+        return self._begun
+
+    async def _followed(self) -> Follow:
+        from requence.task.follow import Follow
+
+        start = self._start()
+        started = await start.wait()
+        if self._follow is None:
+            self._follow = Follow(
+                start.api,
+                started,
+                input=self.order.input,
+                task_template=self.order.task_template,
+                stream_lost=start.stream_lost,
+            )
+        return self._follow

@@ -1,0 +1,196 @@
+"""Starting one task: prepare, then finalize, so that it is started once or not at all.
+
+Finalize is the request that must not happen twice. Where its answer is lost, the service is asked what became of
+the task; only an answer that the task is still idle allows a second try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from requence._transport.api import Api, LostAnswerError, Prepared, Started
+from requence.exceptions import (
+    RequenceError,
+    RequenceUnreachableException,
+    StartUncertainError,
+    TaskAbortedError,
+    TaskAbortException,
+    TaskException,
+)
+from requence.task.order import Order
+from requence.task.result import aborted_message
+from requence.task.shared import wait_shared
+from requence.task.snapshot import known_status
+
+__all__ = ["Start"]
+
+_log = logging.getLogger("requence.task")
+
+_QUESTION_PAUSES = (0.5, 1.5)  # three questions within five seconds, their answers included
+_QUESTION_DEADLINE = 5.0
+
+_warned_of_branches: set[str] = set()
+
+
+class Start:
+    """The start of one task, on the I/O thread.
+
+    Attributes:
+        api: Sends the requests.
+        started: The answer to finalize, None before.
+        stream_lost: Whether the task was started by a request whose answer, with the stream's URL, was lost.
+    """
+
+    def __init__(self, api: Api, order: Order, loop: asyncio.AbstractEventLoop) -> None:
+        self.started: Started | None = None
+        self.stream_lost = False
+        self.api = api
+        self._order = order
+        self._prepared: asyncio.Future[Prepared] = loop.create_future()
+        self._done: asyncio.Future[Started] = loop.create_future()
+        self._abort: _Abort | None = None
+        self._finalizing = False
+
+    async def run(self) -> None:
+        """Starts the task; the outcome is for `wait`. Called once."""
+        try:
+            started = await self._run()
+        except RequenceError as error:
+            failure: RequenceError = error
+        except asyncio.CancelledError:
+            failure = RequenceUnreachableException("The script ended before the task could be started")
+        except Exception as error:  # a fault of ours must not leave the waiters hanging
+            failure = TaskException(f"The task could not be started: {error!r}")
+            failure.__cause__ = error
+        else:
+            self.started = started
+            self._done.set_result(started)
+            return
+        if isinstance(failure, TaskException):
+            failure.task_template = self._order.task_template
+        for future in (self._prepared, self._done):
+            if not future.done():
+                future.set_exception(failure)
+                future.exception()  # told to whoever waits; not to be reported by asyncio as forgotten
+
+    async def wait(self) -> Started:
+        """Waits until the task was started.
+
+        Raises:
+            RequenceError: It was not; every waiter gets an error of its own.
+        """
+        return await wait_shared(self._done)
+
+    async def abort(self, reason: str | None) -> None:
+        """Aborts the task, as soon as it has an id. A task that was not started yet is not started at all.
+
+        Raises:
+            TaskAbortException: The service refused.
+        """
+        if self._abort is None:
+            self._abort = _Abort(reason)
+        prevented = not self._finalizing
+        prepared = await wait_shared(self._prepared)
+        try:
+            await self.api.abort(prepared.task_id, reason)
+        except TaskAbortException:
+            if not prevented:
+                raise
+            # Nothing was started, so there is nothing that the service could have aborted.
+            _log.debug("task %s was never started; the service keeps its reservation", prepared.task_id)
+
+    async def protect(self) -> None:
+        """Protects the task, as soon as it has an id."""
+        prepared = await wait_shared(self._prepared)
+        await self.api.protect(prepared.task_id)
+
+    async def _run(self) -> Started:
+        order = self._order
+        prepared = await self.api.prepare(order.task_template)
+        self._prepared.set_result(prepared)
+        if not order.suppress_branch_warning:
+            _warn_of_branch(prepared.branch)
+        aborted = self._aborted(prepared)
+        if aborted is not None:
+            raise aborted
+        self._finalizing = True
+        try:
+            return await self._finalize(prepared)
+        except LostAnswerError as lost:
+            return await self._resolve(prepared, lost)
+        except TaskException as error:
+            aborted = self._aborted(prepared)
+            if aborted is not None and error.status_code == 409:
+                raise aborted from error
+            raise
+
+    async def _finalize(self, prepared: Prepared) -> Started:
+        order = self._order
+        return await self.api.finalize(
+            prepared,
+            name=order.name,
+            input=order.input,
+            priority=order.wire_priority,
+            require_ack=order.require_ack,
+        )
+
+    async def _resolve(self, prepared: Prepared, lost: LostAnswerError) -> Started:
+        """Finds out whether a finalize whose answer was lost has started the task."""
+        status = await self._ask(prepared.task_id)
+        if status == "idle":
+            try:
+                return await self._finalize(prepared)
+            except LostAnswerError as again:
+                lost, status = again, None
+            except TaskException as error:
+                if error.status_code != 409:
+                    raise
+                status = "pending"  # refused as a repetition: the first one has arrived after all
+        if status is None:
+            raise StartUncertainError(
+                f"Whether the task was started is not known: {lost.message}",
+                task_id=prepared.task_id,
+                task_template=self._order.task_template,
+                hint="it is not sent again, so that it cannot run twice; "
+                f"look at it with get_task({prepared.task_id!r})",
+            ) from lost
+        self.stream_lost = True
+        return Started(prepared.task_id, watch_url=None, url=None)
+
+    async def _ask(self, task_id: str) -> str | None:
+        """Returns the task's status, or None if the service could not tell."""
+        try:
+            async with asyncio.timeout(_QUESTION_DEADLINE):
+                for pause in (*_QUESTION_PAUSES, None):
+                    try:
+                        return known_status((await self.api.get(task_id, repeat=False)).status)
+                    except RequenceUnreachableException:
+                        if pause is None:
+                            return None
+                        await asyncio.sleep(pause)
+        except (TaskException, TimeoutError):
+            return None
+        return None
+
+    def _aborted(self, prepared: Prepared) -> TaskAbortedError | None:
+        """Returns the error for a task that this handle has aborted meanwhile."""
+        if self._abort is None:
+            return None
+        reason = self._abort.reason
+        return TaskAbortedError(aborted_message(reason), reason=reason, task_id=prepared.task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Abort:
+    reason: str | None
+
+
+def _warn_of_branch(branch: str) -> None:
+    if branch != "live" and branch not in _warned_of_branches:
+        _warned_of_branches.add(branch)
+        _log.warning(
+            "Tasks are started on the branch %r, not on 'live'; suppress_branch_warning=True silences this",
+            branch,
+        )

@@ -1,0 +1,73 @@
+"""The blocking face of a task: the same as the awaitable one, for code without asyncio."""
+
+from __future__ import annotations
+
+from requence.task.arguments import check_optional_text, check_seconds
+from requence.task.iterate import Updates
+from requence.task.result import TaskResult
+from requence.task.run import Run
+
+__all__ = ["SyncTask"]
+
+
+class SyncTask:
+    """What `task.sync` returns. Everything here blocks the calling thread, and nothing else."""
+
+    __slots__ = ("_run", "_task")
+
+    def __init__(self, run: Run, task: object) -> None:
+        self._run = run
+        self._task = task  # a handle lives as long as somebody waits through it
+
+    @property
+    def id(self) -> str:
+        """The task's id; blocks until the task was accepted and started.
+
+        Raises:
+            TaskRefusedError: The input or the template was refused.
+            UnauthorizedError: The token was refused.
+            RequenceUnreachableException: The service could not be reached.
+            StartUncertainError: Whether the task was started is not known.
+        """
+        return self._run.io.run(self._run.id())
+
+    @property
+    def url(self) -> str | None:
+        """The page of the task, None if the service names none; blocks and raises like `id`."""
+        return self._run.io.run(self._run.url())
+
+    @property
+    def result(self) -> TaskResult:
+        """The result; blocks until the task has ended. Raises like `await task.result`."""
+        return self._run.io.run(self._run.result())
+
+    @property
+    def updates(self) -> Updates:
+        """The updates, for `for`: all of them in order, in each iteration, ending with the last one.
+
+        A failed or aborted task does not raise here, its last update says so. What `id` raises is raised.
+        """
+        return Updates(self._run, self._task)
+
+    def finalized(self) -> str:
+        """Blocks until the task was accepted and started, and returns its id. Opens no stream."""
+        return self.id
+
+    def wait(self, timeout: float | None = None) -> TaskResult:
+        """Blocks until the task has ended, for at most `timeout` seconds (None: without limit).
+
+        Raises:
+            TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
+        """
+        return self._run.io.run(self._run.result(check_seconds("timeout", timeout)))
+
+    def abort(self, reason: str | None = None) -> None:
+        """Aborts the task and blocks until that was confirmed. Raises `TaskAbortException` if refused."""
+        self._run.io.run(self._run.abort(check_optional_text("reason", reason)))
+
+    def protect(self) -> None:
+        """Protects the task and blocks until that was confirmed. Raises `TaskProtectException` if refused."""
+        self._run.io.run(self._run.protect())
+
+    def __repr__(self) -> str:
+        return f"<the blocking face of {self._task!r}>"

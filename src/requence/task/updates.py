@@ -1,0 +1,253 @@
+"""The updates of a task: one class for each kind of event on the wire. Pure.
+
+```python
+match update:
+    case NodeUpdate():
+        print(update.node.get("alias"), update.data)
+    case TaskEnd():
+        print(update.result)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from requence.task.context import Context, fold
+from requence.task.record import Record, plain
+
+__all__ = [
+    "TERMINAL_TYPES",
+    "BaseUpdate",
+    "NodeDefer",
+    "NodeEnd",
+    "NodeError",
+    "NodeStart",
+    "NodeUpdate",
+    "TaskAborted",
+    "TaskEnd",
+    "TaskError",
+    "TaskStart",
+    "UnknownUpdate",
+    "Update",
+    "read_update",
+]
+
+
+class BaseUpdate(Record):
+    """What all updates have.
+
+    Attributes:
+        type: The kind of update as on the wire, for instance `"nodeUpdate"`.
+        timestamp: When it happened, as ISO 8601 text.
+        task_id: The task it belongs to.
+        update_id: Its own id.
+        root_task_id: The top-level task, if this update comes from a sub-task.
+        name: A name that the service gives, None if it gives none.
+        context: The task as it was right after this update; it never changes.
+        position: The update's number in the task's log (by attribute only), None if the service numbers nothing.
+        synthetic: True for a last update that the service did not send, but that follows from the task's final
+            status (by attribute only).
+    """
+
+    __slots__ = ("_context", "position", "synthetic")
+
+    type: str
+    timestamp: str | None
+    task_id: str
+    update_id: str | None
+    root_task_id: str | None
+    name: str | None
+
+    _context: Context
+
+    # Not fields: two slots, and the wire's spelling of three fields.
+    if TYPE_CHECKING:
+        position: int | None
+        synthetic: bool
+        taskId: str  # noqa: N815
+        updateId: str | None  # noqa: N815
+        rootTaskId: str | None  # noqa: N815
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        context: Context,
+        position: int | None = None,
+        synthetic: bool = False,
+    ) -> None:
+        super().__init__(values)
+        object.__setattr__(self, "_context", context)
+        object.__setattr__(self, "position", position)
+        object.__setattr__(self, "synthetic", synthetic)
+
+    @property
+    def context(self) -> Context:
+        """The task as it was right after this update."""
+        return self._context
+
+    def _find(self, name: str) -> Any:
+        return self._context if name == "context" else super()._find(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield "context"
+        yield from (name for name in super().__iter__() if name != "context")
+
+    def to_dict(self, *, context: bool = True) -> dict[str, Any]:
+        """Returns the update as plain JSON data; `context=False` leaves the context out, for relaying."""
+        return {name: plain(value) for name, value in self.items() if context or name != "context"}
+
+    def __repr__(self) -> str:
+        node = self._values.get("node")
+        which = f" {node.get('alias') or node.get('id')!r}" if isinstance(node, dict) else ""
+        at = f" at {self.position}" if self.position is not None else ""
+        return f"<{type(self).__name__}{which} of task {self.task_id}{at}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self._values, self._context, self.position, self.synthetic))
+
+
+class TaskStart(BaseUpdate):
+    """The task has begun. `input` is its input."""
+
+    __slots__ = ()
+    input: Any
+
+
+class NodeStart(BaseUpdate):
+    """A node has begun. `node` has `id`, `type` and, if the node has one, `alias`."""
+
+    __slots__ = ()
+    node: dict[str, Any]
+
+
+class NodeUpdate(BaseUpdate):
+    """A node has an output: `data`. `output` is the name of the output, None for the only one."""
+
+    __slots__ = ()
+    node: dict[str, Any]
+    data: Any
+    output: str | None
+
+
+class NodeError(BaseUpdate):
+    """A node has failed; the task may go on. `error` is the reason."""
+
+    __slots__ = ()
+    node: dict[str, Any]
+    error: str
+
+
+class NodeDefer(BaseUpdate):
+    """A node will go on later. `reason` may say why."""
+
+    __slots__ = ()
+    node: dict[str, Any]
+    reason: str | None
+
+
+class NodeEnd(BaseUpdate):
+    """A node has ended."""
+
+    __slots__ = ()
+    node: dict[str, Any]
+
+
+class _Outcome(BaseUpdate):
+    __slots__ = ()
+    require_ack: bool | None
+
+    if TYPE_CHECKING:
+        requireAck: bool | None  # noqa: N815
+
+
+class TaskEnd(_Outcome):
+    """The task has succeeded: `result` is its output, `exit` the name of the exit it took, if it has a name."""
+
+    __slots__ = ()
+    result: Any
+    exit: str | None
+
+
+class TaskError(_Outcome):
+    """The task has failed; `reason` may say why."""
+
+    __slots__ = ()
+    reason: str | None
+
+
+class TaskAborted(_Outcome):
+    """The task was aborted; `reason` is what was given to the abort."""
+
+    __slots__ = ()
+    reason: str | None
+
+
+class UnknownUpdate(BaseUpdate):
+    """An update of a kind that this version does not know. Its fields can be read like all others."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+Update: TypeAlias = (
+    TaskStart
+    | NodeStart
+    | NodeUpdate
+    | NodeError
+    | NodeDefer
+    | NodeEnd
+    | TaskEnd
+    | TaskError
+    | TaskAborted
+    | UnknownUpdate
+)
+
+_CLASSES: dict[str, type[Update]] = {
+    "taskStart": TaskStart,
+    "nodeStart": NodeStart,
+    "nodeUpdate": NodeUpdate,
+    "nodeError": NodeError,
+    "nodeDefer": NodeDefer,
+    "nodeEnd": NodeEnd,
+    "taskEnd": TaskEnd,
+    "taskError": TaskError,
+    "taskAborted": TaskAborted,
+}
+
+TERMINAL_TYPES = frozenset({"taskEnd", "taskError", "taskAborted"})
+
+
+def read_update(
+    name: str,
+    payload: Mapping[str, Any],
+    *,
+    before: Context,
+    position: int | None = None,
+    synthetic: bool = False,
+) -> Update:
+    """Returns the update that an event carries, with the context as it is after it.
+
+    A `type` inside the payload wins over the event's name. An update of a sub-task leaves the context alone.
+
+    Args:
+        name: The event's name.
+        payload: The JSON object of the event.
+        before: The context before the event.
+        position: The event's position.
+        synthetic: Whether the service did not send it.
+    """
+    inner = payload.get("type")
+    kind = inner if isinstance(inner, str) else name
+    values = {"type": kind, **payload}
+    values.pop("context", None)  # the context is always our own
+    values["type"] = kind
+    if not isinstance(values.get("taskId"), str):
+        values["taskId"] = values.get("task_id") or before.task_id
+    own = values["taskId"] == before.task_id
+    context = fold(before, kind, values) if own else before
+    return _CLASSES.get(kind, UnknownUpdate)(values, context, position, synthetic)
