@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -74,7 +74,7 @@ def default_client() -> Client:
 
 
 @contextmanager
-def default_client_set_to(client: Client) -> Iterator[None]:
+def default_client_set_to(client: Client) -> Generator[None]:
     """Makes `client` the default of the whole process while the context lasts."""
     global _default
     with _lock:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from requence._client import Client
+from requence._json import as_object
 from requence._token import AccessToken
 from requence._transport.refusals import readable, refusal
 from requence._transport.retry import CALLS, is_transient, retry_after
@@ -137,7 +138,7 @@ class Api:
         self._check(step, answer, otherwise=TaskRefusedError, task_id=prepared.task_id)
         made = _parse(step, answer, StartedTask.from_dict)
         watch_url = show_url = None
-        if not isinstance(made.urls, Unset) and made.urls is not None:
+        if not isinstance(made.urls, Unset):
             watch_url = _optional_text(made.urls.watch)
             show_url = _optional_text(made.urls.show)
         return Started(
@@ -281,10 +282,12 @@ async def _pause(repetition: int, *, at_least: float = 0.0) -> None:
 
 def _parse(step: str, answer: Answer, from_dict: Callable[[dict[str, Any]], M]) -> M:
     try:
-        value = msgspec.json.decode(answer.body)
-        if not isinstance(value, dict):
+        value: object = msgspec.json.decode(answer.body)
+        fields = as_object(value)
+        if fields is None:
             raise TypeError(f"a {type(value).__name__} where an object was expected")
-        return from_dict(value)
+        # A null where something is optional says the same as leaving it out, which the models expect.
+        return from_dict({name: field for name, field in fields.items() if field is not None})
     except KeyError as error:
         problem = f"{error.args[0]} is missing"
     except (msgspec.DecodeError, AttributeError, TypeError, ValueError) as error:

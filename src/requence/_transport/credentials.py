@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from requence._client import Client
+from requence._json import as_object
 from requence._token import AccessToken, decode_access_token
 from requence.exceptions import ConfigurationError
 
@@ -75,15 +76,11 @@ def _read_token(file: Path) -> tuple[str, str] | None:
             f"{file} could not be read while looking for an access token: {error}",
             hint="mend the file, or give the token as an argument or in REQUENCE_ACCESS_TOKEN",
         ) from error
-    tool = content.get("tool")
-    for table_name, table in (
-        ("requence", content.get("requence")),
-        ("tool.requence", tool.get("requence") if isinstance(tool, dict) else None),
-    ):
-        if not isinstance(table, dict):
-            continue
+    tool = as_object(content.get("tool")) or {}
+    for table_name, table in (("requence", content.get("requence")), ("tool.requence", tool.get("requence"))):
+        fields = as_object(table) or {}
         for key in _KEYS:
-            value = table.get(key)
+            value: object = fields.get(key)
             if value is None or value == "":
                 continue
             source = f"{key} in [{table_name}] of {file}"

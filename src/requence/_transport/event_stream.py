@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from requence._json import as_object
 from requence._transport.api import Api
 from requence._transport.refusals import refusal
 from requence._transport.retry import STREAMS, is_transient, retry_after
@@ -204,13 +205,14 @@ class EventStream:
         numbered = event.id.isascii() and event.id.isdigit() and len(event.id) <= _POSITION_DIGITS
         position = int(event.id) if numbered else None
         try:
-            payload = msgspec.json.decode(event.data)
+            value: object = msgspec.json.decode(event.data)
         except msgspec.DecodeError as error:
-            payload, problem = None, str(error)
+            problem = str(error)
         else:
-            problem = f"a {type(payload).__name__} where an object was expected"
-        if isinstance(payload, dict):
-            return StreamEvent(position, event.name, payload)
+            payload = as_object(value)
+            if payload is not None:
+                return StreamEvent(position, event.name, payload)
+            problem = f"a {type(value).__name__} where an object was expected"
         if position is not None and self.position is not None and position <= self.position:
             return None
         where = position if position is not None else event.data

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
-import concurrent.futures.thread  # registers its own exit callback, which must come before ours: see _at_exit
 import contextlib
 import logging
 import os
@@ -193,7 +192,7 @@ async def until_done(future: Future[Any]) -> None:
 def _at_exit(function: Callable[[], None]) -> None:
     # `atexit` callbacks run after the executors are closed, and a closed executor cannot resolve host names. The
     # threading module's own exit callbacks run before that, the last registered first, so that ours comes before
-    # the one of `concurrent.futures.thread`, which is imported above.
+    # the one of `concurrent.futures.thread`, which was imported together with the executor.
     register = getattr(threading, "_register_atexit", None)
     if register is None:
         atexit.register(function)

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from requence._json import as_object
 from requence._transport.retry import is_gateway_status
 from requence.exceptions import (
     RequenceUnreachableException,
@@ -65,11 +66,10 @@ def readable(body: bytes) -> str:
 
 def _json_message(text: str) -> str:
     try:
-        value = msgspec.json.decode(text)
+        value: object = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
-    if isinstance(value, dict):
-        for key in ("message", "error", "detail", "reason"):
-            if isinstance(value.get(key), str):
-                return str(value[key])
-    return value if isinstance(value, str) else text
+    fields = as_object(value) or {}
+    said = (fields.get(key) for key in ("message", "error", "detail", "reason"))
+    candidates = [value, *said]
+    return next((candidate for candidate in candidates if isinstance(candidate, str)), text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -123,7 +123,7 @@ class Session:
             return Answer(response.status, response.headers, body)
 
     @asynccontextmanager
-    async def open_stream(self, request: Request, *, timeout: float) -> AsyncIterator[OpenStream]:
+    async def open_stream(self, request: Request, *, timeout: float) -> AsyncGenerator[OpenStream]:
         """Sends a request whose answer is a stream. The connection is closed at the end of the context.
 
         Args:
@@ -142,7 +142,7 @@ class Session:
     @asynccontextmanager
     async def _send(
         self, request: Request, *, silence: float | None, headers_within: float | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         url = URL(request.url, encoded=True)
         try:
             async with asyncio.timeout(headers_within):
@@ -213,7 +213,8 @@ def _without_secrets(error: Exception) -> Exception:
     """Takes the request's headers, and with them the bearer, out of an error that becomes a `__cause__`."""
     info = getattr(error, "request_info", None)
     if isinstance(error, aiohttp.ClientResponseError) and isinstance(info, aiohttp.RequestInfo):
-        bare = aiohttp.RequestInfo(info.url, info.method, CIMultiDictProxy(CIMultiDict()), info.real_url)
+        no_headers = CIMultiDictProxy(CIMultiDict[str]())
+        bare = aiohttp.RequestInfo(info.url, info.method, no_headers, info.real_url)
         error.request_info = bare
         error.args = (bare, error.history)
     return error

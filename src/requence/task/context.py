@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from requence._json import as_object
 from requence.task.record import Record
 
 __all__ = ["Context", "fold"]
@@ -67,8 +68,7 @@ def fold(context: Context, type: str, payload: Mapping[str, Any]) -> Context:
     if type == "taskEnd":
         return context.replaced(result=payload.get("result"))
     if type in ("nodeUpdate", "nodeError"):
-        node = payload.get("node")
-        alias = node.get("alias") if isinstance(node, dict) else None
+        alias = (as_object(payload.get("node")) or {}).get("alias")
         if isinstance(alias, str):
             if type == "nodeUpdate":
                 data = {**context.node_data, alias: payload.get("data")}

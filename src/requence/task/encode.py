@@ -9,10 +9,10 @@ import dataclasses
 import math
 import numbers
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from requence.exceptions import ConfigurationError
@@ -56,11 +56,11 @@ def _encode(value: object, path: str, outer: frozenset[int], depth: int) -> Any:
         raise ConfigurationError(f"{path} is nested more than {_DEEPEST} levels deep")
     outer, depth = outer | {id(value)}, depth + 1
     if isinstance(value, Mapping):
-        return {
-            _key(key, path): _encode(item, f"{path}{_step(key)}", outer, depth) for key, item in value.items()
-        }
+        fields = cast("Mapping[object, object]", value).items()
+        return {_key(key, path): _encode(item, f"{path}{_step(key)}", outer, depth) for key, item in fields}
     if isinstance(value, list | tuple):
-        return [_encode(item, f"{path}[{index}]", outer, depth) for index, item in enumerate(value)]
+        items = enumerate(cast("Sequence[object]", value))
+        return [_encode(item, f"{path}[{index}]", outer, depth) for index, item in items]
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, UUID):
@@ -80,12 +80,12 @@ def _converted(value: object) -> Callable[[], object] | None:
         if callable(found):
             return found
     if dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value)]
-    elif isinstance(attributes := getattr(type(value), "__attrs_attrs__", None), tuple):
-        names = [attribute.name for attribute in attributes]
+        fields: tuple[Any, ...] = dataclasses.fields(value)
     else:
-        return None
-    return lambda: {name: getattr(value, name) for name in names}
+        fields = getattr(type(value), "__attrs_attrs__", ())
+        if not fields:
+            return None
+    return lambda: {field.name: getattr(value, field.name) for field in fields}
 
 
 def _text(value: str, path: str) -> str:

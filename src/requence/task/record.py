@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+from abc import ABCMeta
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 __all__ = ["Record", "camel_case", "snake_case"]
 
@@ -120,26 +121,24 @@ class Record:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return dict(self.items()) == dict(other.items())
+        return dict(self.items()) == dict(cast("Mapping[str, Any]", other))
 
     __hash__ = None  # type: ignore[assignment]  # the data inside is not hashable either
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {
-            name: dict(value) if isinstance(value, MappingProxyType) else value
-            for name, value in self._values.items()
-        }
-        return (type(self), (state,))
+        return (type(self), ({name: _without_view(value) for name, value in self._values.items()},))
 
 
 # Registered, not inherited: a Mapping's methods must not hide fields of the same name.
-Mapping.register(Record)
+cast("ABCMeta", Mapping).register(Record)
 
 
 def plain(value: Any) -> Any:
     """Returns a value with the records and read-only views inside it turned into plain dicts."""
     if isinstance(value, Record):
         return value.to_dict()
-    if isinstance(value, MappingProxyType):
-        return dict(value)
-    return value
+    return _without_view(value)
+
+
+def _without_view(value: Any) -> Any:
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, MappingProxyType) else value

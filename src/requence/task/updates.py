@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from requence._json import as_object
 from requence.task.context import Context, fold
 from requence.task.record import Record, plain
 
@@ -99,8 +100,8 @@ class BaseUpdate(Record):
         return {name: plain(value) for name, value in self.items() if context or name != "context"}
 
     def __repr__(self) -> str:
-        node = self._values.get("node")
-        which = f" {node.get('alias') or node.get('id')!r}" if isinstance(node, dict) else ""
+        node = as_object(self._values.get("node"))
+        which = f" {node.get('alias') or node.get('id')!r}" if node else ""
         at = f" at {self.position}" if self.position is not None else ""
         return f"<{type(self).__name__}{which} of task {self.task_id}{at}>"
 
