@@ -1,0 +1,11 @@
+"""A complete task server for one machine, in pure Python: for development, tests and demos.
+
+It speaks the protocol of the Requence platform. Declare what a task does with `TaskTemplate`, and start a
+`LocalServer` with it; or serve a file of templates with `requence local FILE`.
+"""
+
+from requence.local.context import DebugLog, NodeContext
+from requence.local.server import LocalServer
+from requence.local.template import Node, OnFail, TaskTemplate
+
+__all__ = ["DebugLog", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"]

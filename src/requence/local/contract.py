@@ -1,0 +1,199 @@
+"""Checks what arrives: request bodies against the packaged API contract, inputs against a template's schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from requence.exceptions import ConfigurationError
+from requence.local.json_values import compact
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError, ValidationError
+
+__all__ = ["FinalizeRequest", "InvalidRequestError", "WatchRequest", "check_input", "check_schema"]
+
+_SHOWN_PROBLEMS = 5
+_SHOWN_CHARACTERS = 300
+
+
+class InvalidRequestError(ValueError):
+    """A request cannot be accepted; the message tells people why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeRequest:
+    """The body of finalize.
+
+    Attributes:
+        name: The task's name for people, or None.
+        input: Any JSON.
+        priority: 0 (most urgent) to 10.
+        require_ack: Whether the outcome waits for a confirmation.
+    """
+
+    name: str | None
+    input: Any
+    priority: int
+    require_ack: bool
+
+    @classmethod
+    def from_body(cls, body: bytes) -> FinalizeRequest:
+        """Reads the body of a request.
+
+        Raises:
+            InvalidRequestError: It is not what the contract describes.
+        """
+        value = _read("FinalizeRequest", body)
+        return cls(value["name"], value["input"], int(value["priority"]), value["requireAck"])
+
+    def to_json(self) -> str:
+        """Returns the request as JSON text, as `from_body` reads it."""
+        return compact(
+            {
+                "name": self.name,
+                "input": self.input,
+                "priority": self.priority,
+                "requireAck": self.require_ack,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> FinalizeRequest:
+        """Reads what `to_json` wrote."""
+        value = json.loads(text)
+        return cls(value["name"], value["input"], value["priority"], value["requireAck"])
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """The body of watch.
+
+    Attributes:
+        since: Only events from this time on; None from the beginning.
+        last_position: Only events after this position, whatever `since` says; None if there is none.
+    """
+
+    since: datetime | None
+    last_position: int | None
+
+    @classmethod
+    def from_body(cls, body: bytes) -> WatchRequest:
+        """Reads the body of a request.
+
+        Raises:
+            InvalidRequestError: It is not what the contract describes, or `since` is not a time.
+        """
+        value = _read("WatchRequest", body)
+        since, position = value["since"], value.get("lastPosition")
+        return cls(None if since is None else _time(since), None if position is None else int(position))
+
+
+def check_schema(template: str, schema: Mapping[str, object]) -> None:
+    """Checks that a template's input schema is a JSON Schema (Draft 2020-12).
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    given: object = schema
+    if not isinstance(given, dict):
+        raise ConfigurationError(f'input_schema of the template "{template}" must be a dict')
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        problem = _described("input_schema", error)
+        raise ConfigurationError(
+            f'The input_schema of the template "{template}" is not valid: {problem}'
+        ) from None
+
+
+def check_input(template: str, schema: Mapping[str, object], value: object) -> None:
+    """Checks the input of a task against the schema of its template.
+
+    Raises:
+        InvalidRequestError: It does not fit; the message names the fields.
+    """
+    from referencing.exceptions import Unresolvable
+
+    try:
+        problems = _problems(_validator(schema), "input", value)
+    except Unresolvable as error:
+        raise InvalidRequestError(
+            f'The input_schema of the template "{template}" refers to something that is not part of it: {error}'
+        ) from None
+    except RecursionError:
+        raise InvalidRequestError("input: nested too deeply to be checked") from None
+    if problems:
+        raise InvalidRequestError(f'The input does not fit the template "{template}": {problems}')
+
+
+def _read(schema: str, body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant)
+        compact(value)  # a number such as 1e999 is read as infinity, which could not be written again
+    except RecursionError:
+        raise InvalidRequestError("The body is nested too deeply") from None
+    except ValueError as error:
+        raise InvalidRequestError(f"The body is not JSON: {error}") from None
+    if problems := _problems(_contract_validator(schema), "", value):
+        raise InvalidRequestError(f"The body is not a {schema}: {problems}")
+    checked: dict[str, Any] = value
+    return checked
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequestError(f"since: {_shortened(repr(text))} is not a time in ISO 8601") from None
+
+
+@cache
+def _contract_validator(schema: str) -> Draft202012Validator:
+    contract = json.loads(files("requence_api").joinpath("openapi.json").read_text(encoding="utf-8"))
+    return _validator({**contract["components"]["schemas"][schema], "components": contract["components"]})
+
+
+def _validator(schema: Mapping[str, object]) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    # An empty registry: a schema never makes this server fetch anything.
+    return Draft202012Validator(schema, registry=Registry())
+
+
+def _problems(validator: Draft202012Validator, root: str, value: object) -> str:
+    # Any: the annotation of the validator spells JSON out, which what was just read has no type for.
+    instance = cast("Any", value)
+    found = sorted(
+        validator.iter_errors(instance), key=lambda error: [str(step) for step in error.absolute_path]
+    )
+    texts = [_described(root, error) for error in found[:_SHOWN_PROBLEMS]]
+    if len(found) > _SHOWN_PROBLEMS:
+        texts.append(f"and {len(found) - _SHOWN_PROBLEMS} more")
+    return "; ".join(texts)
+
+
+def _described(root: str, error: ValidationError | SchemaError) -> str:
+    path = root
+    for step in error.absolute_path:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return f"{path}: {_shortened(error.message)}" if path else _shortened(error.message)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

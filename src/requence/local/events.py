@@ -1,0 +1,132 @@
+"""The events of a task, as they are kept and sent. Pure.
+
+An event is told twice: first as a `Draft`, what happened; then stamped with whose it is, when and under which
+id, and with its position once it is in the log.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from requence.local.json_values import compact
+
+__all__ = [
+    "TERMINAL",
+    "Draft",
+    "Event",
+    "Stamped",
+    "frame",
+    "node_end",
+    "node_error",
+    "node_start",
+    "node_update",
+    "stamped",
+    "task_aborted",
+    "task_end",
+    "task_error",
+    "task_start",
+    "time_text",
+]
+
+TERMINAL = ("taskEnd", "taskError", "taskAborted")
+
+_NODE_IDS = uuid.UUID("5e0f1d0c-3f0f-4ad6-8a8e-5d9a1f6c2b7d")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What happened: the event's name and the fields of its own."""
+
+    name: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """An event ready for the log: `at` is its time, `payload` the JSON text."""
+
+    name: str
+    at: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of the log. Positions of a task count from 1."""
+
+    position: int
+    name: str
+    payload: str
+
+
+def task_start(input_value: object) -> Draft:
+    """The task has begun to run."""
+    return Draft("taskStart", {"input": input_value})
+
+
+def node_start(template: str, alias: str) -> Draft:
+    """A node has begun to run."""
+    return Draft("nodeStart", _node(template, alias))
+
+
+def node_update(template: str, alias: str, data: object) -> Draft:
+    """A node has delivered data."""
+    return Draft("nodeUpdate", {**_node(template, alias), "data": data, "output": None})
+
+
+def node_end(template: str, alias: str) -> Draft:
+    """A node has ended well."""
+    return Draft("nodeEnd", _node(template, alias))
+
+
+def node_error(template: str, alias: str, error: str) -> Draft:
+    """A node has failed. No `nodeEnd` follows."""
+    return Draft("nodeError", {**_node(template, alias), "error": error})
+
+
+def task_end(result: object, *, require_ack: bool) -> Draft:
+    """The task has ended well."""
+    return Draft("taskEnd", {"result": result, "exit": None, "requireAck": require_ack})
+
+
+def task_error(reason: str, *, require_ack: bool) -> Draft:
+    """The task has failed."""
+    return Draft("taskError", {"reason": reason, "requireAck": require_ack})
+
+
+def task_aborted(reason: str | None, *, require_ack: bool) -> Draft:
+    """The task was aborted."""
+    return Draft("taskAborted", {"reason": reason, "requireAck": require_ack})
+
+
+def stamped(draft: Draft, *, task_id: str, name: str, now: datetime) -> Stamped:
+    """Returns a draft as it goes into the log.
+
+    Args:
+        draft: What happened.
+        task_id: Whose event it is.
+        name: The task's name for people.
+        now: When it happened.
+    """
+    at = time_text(now)
+    common = {"timestamp": at, "taskId": task_id, "updateId": str(uuid.uuid4()), "name": name}
+    return Stamped(draft.name, at, compact({**common, **draft.fields}))
+
+
+def time_text(time: datetime) -> str:
+    """Returns a time in UTC in one fixed width, so that texts sort as times do."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def frame(event: Event) -> bytes:
+    """Returns the event as it travels in an event stream. Its JSON text has no line breaks."""
+    return f"id: {event.position}\nevent: {event.name}\ndata: {event.payload}\n\n".encode()
+
+
+def _node(template: str, alias: str) -> dict[str, Any]:
+    # The same node has the same id in every task of its template, also after the server started again.
+    node_id = uuid.uuid5(_NODE_IDS, f"{template}\0{alias}")
+    return {"node": {"id": str(node_id), "type": "service", "alias": alias}}

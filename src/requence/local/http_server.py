@@ -1,0 +1,74 @@
+"""uvicorn, made to start and stop inside a program that has other things to do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+__all__ = ["serve"]
+
+_GRACE_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def serve(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
+    """Serves on a bound socket while the context lasts, then closes it and every connection.
+
+    The program's logging and signal handlers stay as they are.
+    """
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=H11Protocol,  # the same behaviour everywhere, whatever faster parser happens to be installed
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        # Longer than clients keep idle connections, so that they close first and no request meets a closed one.
+        timeout_keep_alive=120,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    up = asyncio.create_task(server.up.wait())
+    try:
+        await asyncio.wait((serving, up), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            up.cancel()
+            serving.result()
+            raise RuntimeError("the HTTP server has ended before it started")
+        yield
+    finally:
+        server.leave.set()
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Starts and stops by events, where uvicorn's own looks around ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+        self.leave = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self.up.set()
+        await self.leave.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        if answers := set(self.server_state.tasks):
+            _, unfinished = await asyncio.wait(answers, timeout=_GRACE_SECONDS)
+            if unfinished:  # their readers have stopped reading, and are not going to take the rest
+                for connection in list(self.server_state.connections):
+                    connection.transport.abort()
+        await super().shutdown(sockets)

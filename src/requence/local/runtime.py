@@ -1,0 +1,126 @@
+"""A server while it runs: its file, its socket, and the thread with the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from requence._token import encode_access_token
+from requence.local.address import Address, bind
+from requence.local.engine import Engine
+from requence.local.graph import Graph
+from requence.local.store import Store
+
+__all__ = ["Runtime", "Settings"]
+
+_log = logging.getLogger("requence.local")
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+_HANDLER_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server is started with; the fields are those of `LocalServer`."""
+
+    graphs: Mapping[str, Graph]
+    port: int
+    db: Path | None
+    host: str
+    workers: int
+    max_payload_size: int
+
+
+class Runtime:
+    """Starts a server at once; returns when it answers.
+
+    Raises:
+        ConfigurationError: The file or the port cannot be used.
+    """
+
+    address: Address
+    access_token: str
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._up: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leave: asyncio.Event | None = None
+        self._engine: Engine | None = None
+        with ExitStack() as undo:
+            self._store = Store(settings.db)
+            undo.callback(self._store.close)
+            self._listener, self.address = bind(settings.host, self._wanted_port())
+            undo.callback(self._listener.close)
+            self._store.remember("port", str(self.address.port))
+            self._bearer = self._store.secret("bearer")
+            self.access_token = encode_access_token(self._bearer, self.address.url)
+            self._thread = threading.Thread(target=self._work, name="requence-local", daemon=True)
+            self._thread.start()
+            undo.callback(self._thread.join, _STOP_SECONDS)
+            self._up.result(_START_SECONDS)
+            undo.pop_all()
+
+    def stop(self) -> None:
+        """Stops the server: streams end, handlers are told, and nothing of it is left behind.
+
+        A handler that ignores `ctx.terminated` is waited for a short time only; then it is named in a warning and
+        left to itself.
+        """
+        if self._loop is not None and self._leave is not None:
+            with suppress(RuntimeError):  # the loop is closed: the server had ended because of an error
+                self._loop.call_soon_threadsafe(self._leave.set)
+        self._thread.join(_STOP_SECONDS)
+        left = self._engine.handlers.join(_HANDLER_SECONDS) if self._engine else []
+        if left:
+            _log.warning(
+                "These handlers did not stop when they were told (ctx.terminated): %s", ", ".join(left)
+            )
+        if self._thread.is_alive():
+            _log.warning(
+                "The local server did not stop in time; a coroutine handler keeps its event loop busy"
+            )
+            return
+        self._store.close()
+
+    def _wanted_port(self) -> int:
+        if self._settings.port:
+            return self._settings.port
+        # Whoever has the access token has the port in it, so a server on the same file comes back on the same.
+        return int(self._store.remembered("port") or 0)
+
+    def _work(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._up.done():
+                _log.exception("The local server has stopped because of an error")
+            else:
+                self._up.set_exception(error)
+
+    async def _serve(self) -> None:
+        # Imported here, so that templates can be declared and tested without a web server.
+        from requence.local.app import TaskApi
+        from requence.local.http_server import serve
+
+        self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
+        engine = self._engine = Engine(self._settings.graphs, self._store, self._settings.workers)
+        api = TaskApi(
+            engine,
+            self.address,
+            bearer=self._bearer,
+            page_secret=self._store.secret("page"),
+            max_payload_size=self._settings.max_payload_size,
+        )
+        engine.recover()
+        async with serve(api.asgi(), self._listener):
+            self._up.set_result(None)
+            await self._leave.wait()
+            await engine.stop()
