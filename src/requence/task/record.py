@@ -39,6 +39,7 @@ class Record:
     __slots__ = ("__weakref__", "_values")
 
     _declared: ClassVar[frozenset[str]] = frozenset()
+    _wire_spelling: ClassVar[bool] = False  # how iteration spells the fields
     _values: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -83,7 +84,8 @@ class Record:
     def __iter__(self) -> Iterator[str]:
         yield from self._values
         known = {snake_case(name) for name in self._values}
-        yield from (name for name in sorted(self._declared) if name not in known)
+        missing = sorted(name for name in self._declared if name not in known)
+        yield from (camel_case(name) if self._wire_spelling else name for name in missing)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -61,6 +61,7 @@ class BaseUpdate(Record):
     root_task_id: str | None
     name: str | None
 
+    _wire_spelling = True
     _context: Context
 
     # Not fields: two slots, and the wire's spelling of three fields.

@@ -1,0 +1,72 @@
+# Everything starts from a bare checkout: each target sets up what it needs, in .venv, with PYTHON.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := local examples/document_digest.py --db .requence/demo.db
+REDOCLY := @redocly/cli@2.77.0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo local test test-all check format lint types imports spec regen regen-check clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(VENV)/.package: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit(f"requence needs Python 3.11 or newer, and $(PYTHON) is {v[0]}.{v[1]}: call make with PYTHON=…")'
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package
+	@echo "installing the development tools into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+demo: $(VENV)/.package ## run the example on real input: make demo [DOC=path/to/a/text.md]
+	@$(BIN)/requence $(DEMO) -- $(BIN)/python examples/quickstart.py $(if $(DOC),'$(DOC)')
+	@echo "To open the task's page, serve the same file again on the same port: make local"
+
+local: $(VENV)/.package ## serve the demo's file, so that the URLs it printed open
+	@$(BIN)/requence $(DEMO)
+
+test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream']
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/.dev ## run the tests on every Python found (3.11, 3.12, 3.13)
+	@$(BIN)/nox
+
+check: format lint types imports spec regen-check ## everything that CI checks beside the tests
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format --check . || { echo "mend with: $(BIN)/ruff format ." >&2; exit 1; }
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+	@$(BIN)/pyright --warnings
+
+imports: $(VENV)/.dev
+	@$(BIN)/lint-imports --no-logo
+
+spec: $(VENV)/.dev
+	@$(BIN)/openapi-spec-validator openapi/requence.yaml
+	@if command -v npx >/dev/null; then \
+	  REDOCLY_TELEMETRY=off npx --yes $(REDOCLY) lint --config openapi/redocly.yaml openapi/requence.yaml; \
+	elif [ -n "$$REQUIRE_ALL" ]; then \
+	  echo "the contract's lint needs npx: install Node.js 20 or newer" >&2; exit 1; \
+	else \
+	  echo "skipped the contract's lint: it needs npx (install Node.js 20 or newer)"; \
+	fi
+
+regen: ## compile openapi/requence.yaml into generated/
+	@scripts/regen.sh
+
+regen-check: ## fail if generated/ is not what the contract says
+	@scripts/regen.sh --check
+
+clean: ## remove environments, caches and the demo's data
+	@rm -rf $(VENV) .regen-venv .nox .requence build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
