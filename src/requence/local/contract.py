@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -177,11 +177,9 @@ def _validator(schema: Mapping[str, object]) -> Draft202012Validator:
 
 
 def _problems(validator: Draft202012Validator, root: str, value: object) -> str:
-    # Any: the annotation of the validator spells JSON out, which what was just read has no type for.
-    instance = cast("Any", value)
-    found = sorted(
-        validator.iter_errors(instance), key=lambda error: [str(step) for step in error.absolute_path]
-    )
+    # Any: the stubs of this method spell out the types of JSON, which a value that was just read has not.
+    errors: Iterable[ValidationError] = cast("Any", validator).iter_errors(value)
+    found = sorted(errors, key=lambda error: [str(step) for step in error.absolute_path])
     texts = [_described(root, error) for error in found[:_SHOWN_PROBLEMS]]
     if len(found) > _SHOWN_PROBLEMS:
         texts.append(f"and {len(found) - _SHOWN_PROBLEMS} more")
