@@ -7,7 +7,7 @@ text, and `AccessToken` leaves the bearer out of its `repr`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from requence.exceptions import ConfigurationError
 
@@ -115,14 +115,21 @@ def _checked_bearer(bearer: str) -> str:
 
 def _checked_base_url(base_url: str) -> str:
     url = base_url.rstrip("/")
-    nowhere = ValueError("its base URL is not an http or https URL with a host")
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("its base URL is not an http or https URL with a host")
+    if not url.isprintable() or " " in url:
+        raise ValueError("its base URL has characters that a URL cannot have")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("its base URL has parts (user, query, fragment) that a base URL cannot have")
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    # Raises nothing: the library's own errors repeat parts of the URL.
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises for a port that is no number
     except ValueError:
-        raise nowhere from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
-        raise nowhere
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("its base URL has parts (user, query, fragment) that a base URL cannot have")
-    return url
+        return None
+    return parts
