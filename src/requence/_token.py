@@ -116,10 +116,9 @@ def _checked_bearer(bearer: str) -> str:
 def _checked_base_url(base_url: str) -> str:
     url = base_url.rstrip("/")
     parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    writable = url.isprintable() and " " not in url
+    if parts is None or not writable or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("its base URL is not an http or https URL with a host")
-    if not url.isprintable() or " " in url:
-        raise ValueError("its base URL has characters that a URL cannot have")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("its base URL has parts (user, query, fragment) that a base URL cannot have")
     return url

@@ -232,7 +232,7 @@ class Api:
                 if error.sent:
                     raise LostAnswerError(error.message) from error
                 if repetition >= self.client.retries:
-                    raise
+                    raise _unreachable(error) from error.__cause__
             await _pause(repetition)
             repetition += 1
 
@@ -246,9 +246,9 @@ class Api:
             last, wanted = repetition >= retries, 0.0
             try:
                 answer = await session().exchange(request, timeout=self.client.call_timeout)
-            except LostConnectionError:
+            except LostConnectionError as error:
                 if last:
-                    raise
+                    raise _unreachable(error) from error.__cause__
             else:
                 if last or not is_transient(answer.status):
                     self._check(step, answer, **facts)
@@ -274,6 +274,13 @@ class Api:
                 "the access token is not sent there"
             )
         return url
+
+
+def _unreachable(error: LostConnectionError) -> RequenceUnreachableException:
+    """Returns the public form of a failed connection."""
+    return RequenceUnreachableException(
+        error.message, hint="check the network, and the base URL in the access token"
+    )
 
 
 async def _pause(repetition: int, *, at_least: float = 0.0) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from requence.task.context import Context
 
@@ -25,15 +23,14 @@ def known_status(status: str) -> str:
     return lower if lower in _KNOWN_STATUSES else status
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSnapshot:
+class TaskSnapshot(tuple[str, Context]):
     """What `get_task` returns. Unpacks as `status, context = get_task(task_id)`.
 
     Attributes:
-        task_id: The task's id.
         status: `idle`, `pending`, `running`, `awaiting_delivery`, `successful`, `failed`, `stopped`, or what else
             the service says.
         context: Input, result, node data and node errors.
+        task_id: The task's id.
         status_text: More about the status, None if the service does not say.
         task_template: The template's name, None if the service does not say.
         name: The task's display name, None if it has none.
@@ -41,16 +38,43 @@ class TaskSnapshot:
     """
 
     task_id: str
-    status: str
-    context: Context
-    status_text: str | None = None
-    task_template: str | None = None
-    name: str | None = None
-    branch: str | None = None
+    status_text: str | None
+    task_template: str | None
+    name: str | None
+    branch: str | None
 
-    def __iter__(self) -> Iterator[str | Context]:
-        yield self.status
-        yield self.context
+    def __new__(
+        cls,
+        status: str,
+        context: Context,
+        status_text: str | None = None,
+        task_template: str | None = None,
+        name: str | None = None,
+        branch: str | None = None,
+    ) -> Self:
+        snapshot = super().__new__(cls, (status, context))
+        more = {"status_text": status_text, "task_template": task_template, "name": name, "branch": branch}
+        snapshot.__dict__.update(task_id=context.task_id, **more)
+        return snapshot
+
+    @property
+    def status(self) -> str:
+        """The task's status."""
+        return self[0]
+
+    @property
+    def context(self) -> Context:
+        """What the task has done so far."""
+        return self[1]
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("TaskSnapshot is read-only")
+
+    def __getnewargs__(self) -> tuple[str, Context]:
+        return self.status, self.context
+
+    def __repr__(self) -> str:
+        return f"<TaskSnapshot of task {self.task_id}: {self.status}>"
 
 
 def read_snapshot(task_id: str, report: Report) -> TaskSnapshot:
@@ -65,7 +89,6 @@ def read_snapshot(task_id: str, report: Report) -> TaskSnapshot:
         }
     )
     return TaskSnapshot(
-        task_id=task_id,
         status=known_status(report.status),
         context=context,
         status_text=report.status_text,

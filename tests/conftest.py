@@ -1,0 +1,86 @@
+"""What all tests share: an environment without credentials, and a local server with a few templates."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from requence.local import LocalServer, NodeContext, TaskTemplate
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the access token of whoever runs it."""
+    for variable in ("REQUENCE_TASK_ACCESS_TOKEN", "REQUENCE_ACCESS_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def greeting() -> TaskTemplate:
+    """A short template: two nodes, one after the other, with a checked input."""
+    template = TaskTemplate(
+        "my-template", input_schema={"type": "object", "properties": {"name": {"type": "string"}}}
+    )
+
+    @template.node
+    def greet(ctx: NodeContext) -> str:
+        return f"Hello {ctx.input.get('name', 'nobody')}"
+
+    @template.node(after=greet)
+    async def shout(ctx: NodeContext) -> str:
+        return str(ctx.input).upper()
+
+    return template
+
+
+def failing() -> TaskTemplate:
+    """A template whose second node fails."""
+    template = TaskTemplate("failing")
+
+    @template.node
+    def first(ctx: NodeContext) -> int:
+        return 1
+
+    @template.node(after=first)
+    def second(ctx: NodeContext) -> None:
+        raise ValueError("the second node cannot do it")
+
+    return template
+
+
+def endless(name: str = "endless") -> TaskTemplate:
+    """A template that runs until it is aborted."""
+    template = TaskTemplate(name)
+
+    @template.node
+    def wait(ctx: NodeContext) -> None:
+        ctx.terminated.wait()
+
+    return template
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[LocalServer]:
+    """One server for all tests that need nothing special of it."""
+    with LocalServer(greeting(), failing(), endless()) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: LocalServer) -> Iterator[LocalServer]:
+    """The shared server, as the default client."""
+    with shared_server.use():
+        yield shared_server
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
