@@ -72,7 +72,7 @@ def local(
 
     _show_logs()
     try:
-        place = None if memory else db or _default_db()
+        place = None if memory else _with_folder(db or _DEFAULT_DB)
         with LocalServer(*templates, port=port, db=place, workers=workers) as server:
             raise typer.Exit(_serve(server, templates, place, command))
     except ConfigurationError as error:
@@ -137,16 +137,20 @@ def _templates_of(module: ModuleType) -> list[TaskTemplate]:
     return list(dict.fromkeys(found))  # one template may have two names in its module
 
 
-def _default_db() -> Path:
-    folder = _DEFAULT_DB.parent
+def _with_folder(db: Path) -> Path:
+    """Makes the folder that the file goes into, if it is missing."""
+    folder = db.parent
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")  # the file holds the access token's secret
+        if folder.name == _DEFAULT_DB.parent.name and not (folder / ".gitignore").exists():
+            # The file holds the access token's secret, which must not end up in a repository.
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as error:
-        _fail(f"The folder {folder} cannot be used: {error}", "choose a file with --db, or use --memory")
-    return _DEFAULT_DB
+        _fail(
+            f"The folder {folder} cannot be used: {error.strerror}",
+            "choose a file with --db, or use --memory",
+        )
+    return db
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from requence.exceptions import ConfigurationError
-from requence.local.json_values import compact
+from requence.local.json_values import MAX_DEPTH, compact, is_too_deep
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -139,9 +139,13 @@ def check_input(template: str, schema: Mapping[str, object], value: object) -> N
 def _read(schema: str, body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body, parse_constant=_refuse_constant)
+        if is_too_deep(value):
+            raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels")
         compact(value)  # a number such as 1e999 is read as infinity, which could not be written again
+    except InvalidRequestError:
+        raise
     except RecursionError:
-        raise InvalidRequestError("The body is nested too deeply") from None
+        raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
         raise InvalidRequestError(f"The body is not JSON: {error}") from None
     if problems := _problems(_contract_validator(schema), "", value):

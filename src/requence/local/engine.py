@@ -7,6 +7,7 @@ import heapq
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -203,8 +204,14 @@ class Engine:
     def _finished(self, task_id: str, work: asyncio.Task[None]) -> None:
         del self._active[task_id]
         if not work.cancelled() and (error := work.exception()):
-            # For instance a full disk. The log has all that was written, so the next server takes the task up.
+            # For instance a full disk; then this cannot be written either, and the next server on the same file
+            # takes the task up where the log ends.
             _log.error("Task %s could not go on", task_id, exc_info=error)
+            with suppress(Exception):
+                record = self.record(task_id)
+                require_ack = record.request is not None and record.request.require_ack
+                reason = f"The local server could not go on with the task: {error}"
+                self.journal.append(record, events.task_error(reason, require_ack=require_ack))
         self._fill_slots()
 
 

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 __all__ = ["serve"]
 
 _GRACE_SECONDS = 1.0
+_LOOK_SECONDS = 0.005
 
 
 @asynccontextmanager
@@ -34,7 +35,6 @@ async def serve(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
         date_header=False,
         # Longer than clients keep idle connections, so that they close first and no request meets a closed one.
         timeout_keep_alive=120,
-        timeout_graceful_shutdown=1,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -66,9 +66,12 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()  # at once if it is idle, else after its answer
+        deadline = asyncio.get_running_loop().time() + _GRACE_SECONDS
+        while self.server_state.connections and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()  # its reader has stopped reading, and is not going to take the rest
         if answers := set(self.server_state.tasks):
-            _, unfinished = await asyncio.wait(answers, timeout=_GRACE_SECONDS)
-            if unfinished:  # their readers have stopped reading, and are not going to take the rest
-                for connection in list(self.server_state.connections):
-                    connection.transport.abort()
-        await super().shutdown(sockets)
+            await asyncio.wait(answers, timeout=_GRACE_SECONDS)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import cast
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, cast
 
-__all__ = ["NotJsonError", "compact", "encode"]
+__all__ = ["MAX_DEPTH", "NotJsonError", "compact", "encode", "is_too_deep"]
+
+# Far below what the interpreter's recursion limit allows, wherever on the stack a value is read or written: what
+# was accepted once can be handled ever after.
+MAX_DEPTH = 200
 
 
 class NotJsonError(ValueError):
@@ -26,8 +32,6 @@ def encode(value: object, name: str) -> str:
     try:
         _check(value, name, set())
         return compact(value)
-    except RecursionError:
-        raise NotJsonError(f"{name} is nested too deeply for JSON") from None
     except NotJsonError:
         raise
     except ValueError as error:  # for instance a whole number of more digits than Python prints
@@ -46,6 +50,21 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
+def is_too_deep(value: object) -> bool:
+    """Returns whether a JSON value has more than `MAX_DEPTH` levels of lists and dicts."""
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return False
+        items: list[Any] = list(chain.from_iterable(map(_children, level)))
+        level = [item for item in items if isinstance(item, dict | list)]
+    return bool(level)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    return cast("dict[str, Any]", node).values() if isinstance(node, dict) else node
+
+
 def _check(value: object, path: str, ancestors: set[int]) -> None:
     if value is None or isinstance(value, str | int):
         return
@@ -58,6 +77,8 @@ def _check(value: object, path: str, ancestors: set[int]) -> None:
     container = cast("dict[object, object] | list[object] | tuple[object, ...]", value)
     if id(container) in ancestors:
         raise NotJsonError(f"{path} contains itself, which JSON cannot express")
+    if len(ancestors) == MAX_DEPTH:
+        raise NotJsonError(f"{path.partition('[')[0]} is nested deeper than {MAX_DEPTH} levels")
     ancestors.add(id(container))
     if isinstance(container, dict):
         for key, item in container.items():

@@ -64,7 +64,7 @@ class Runtime:
             self.access_token = encode_access_token(self._bearer, self.address.url)
             self._thread = threading.Thread(target=self._work, name="requence-local", daemon=True)
             self._thread.start()
-            undo.callback(self._thread.join, _STOP_SECONDS)
+            undo.callback(self._end_thread)
             self._up.result(_START_SECONDS)
             undo.pop_all()
 
@@ -74,10 +74,7 @@ class Runtime:
         A handler that ignores `ctx.terminated` is waited for a short time only; then it is named in a warning and
         left to itself.
         """
-        if self._loop is not None and self._leave is not None:
-            with suppress(RuntimeError):  # the loop is closed: the server had ended because of an error
-                self._loop.call_soon_threadsafe(self._leave.set)
-        self._thread.join(_STOP_SECONDS)
+        self._end_thread()
         left = self._engine.handlers.join(_HANDLER_SECONDS) if self._engine else []
         if left:
             _log.warning(
@@ -89,6 +86,12 @@ class Runtime:
             )
             return
         self._store.close()
+
+    def _end_thread(self) -> None:
+        if self._loop is not None and self._leave is not None:
+            with suppress(RuntimeError):  # the loop is closed: the server had ended because of an error
+                self._loop.call_soon_threadsafe(self._leave.set)
+        self._thread.join(_STOP_SECONDS)
 
     def _wanted_port(self) -> int:
         if self._settings.port:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -102,12 +104,17 @@ class LocalServer:
             runtime.stop()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
+        try:
+            await _aside(self.__enter__)
+        except BaseException:
+            self.__exit__(None, None, None)  # cancelled while the server was starting
+            raise
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, trace)
+        await _aside(partial(self.__exit__, kind, error, trace))
 
     def __repr__(self) -> str:
         where = self._runtime.address.url if self._runtime else "not started"
@@ -118,6 +125,12 @@ class LocalServer:
         if self._runtime is None:
             raise UsageError("This LocalServer does not run; use it inside `with server:`")
         return self._runtime
+
+
+async def _aside(call: Callable[[], object]) -> None:
+    """Waits for a blocking call without blocking the event loop, and leaves no idle thread behind."""
+    with ThreadPoolExecutor(1, "requence-local-switch") as thread:
+        await asyncio.get_running_loop().run_in_executor(thread, call)
 
 
 def _graphs(templates: Sequence[object]) -> dict[str, Graph]:
