@@ -10,7 +10,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
-import logging
+import importlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,8 +23,11 @@ __all__ = ["IOThread", "io_thread"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger("requence.transport")
 _EXIT_DEADLINE = 5.0
+
+# Slow to import, since the HTTP libraries come with it: neither the caller's thread nor the running loop waits for
+# that. Named, not imported, since it builds on this module.
+_IMPORTED_FIRST = "requence._transport.event_stream"
 
 
 class IOThread:
@@ -51,6 +54,8 @@ class IOThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        with contextlib.suppress(Exception):  # who needs the module imports it again, and is told there
+            importlib.import_module(_IMPORTED_FIRST)
         try:
             self.loop.run_forever()
         finally:
@@ -120,10 +125,13 @@ class IOThread:
             future.cancel()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Calls a function on the I/O thread, soon, without waiting. Does nothing once the thread is gone."""
-        with contextlib.suppress(RuntimeError):
-            if self._pid == os.getpid():
-                self.loop.call_soon_threadsafe(function)
+        """Calls a function on the I/O thread, soon, without waiting; in the caller's if that thread has ended."""
+        if self._pid != os.getpid():
+            return
+        try:
+            self.loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            function()
 
     def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Registers what to close before the loop ends; the last registered is closed first."""
@@ -133,14 +141,7 @@ class IOThread:
         """Finishes what is due before exit, drops everything else, ends the loop and joins the thread."""
         if self._closed or self._pid != os.getpid() or not self._thread.is_alive():
             return
-        late = concurrent.futures.wait(self._due_before_exit.copy(), timeout=deadline).not_done
-        if late:
-            _log.error(
-                "The script ended, and %d request(s) could not be delivered within %g seconds: "
-                "whether these tasks were started is not known",
-                len(late),
-                deadline,
-            )
+        concurrent.futures.wait(self._due_before_exit.copy(), timeout=deadline)
         self._closed = True
         asyncio.run_coroutine_threadsafe(self._close_on_loop(), self.loop)
         self._thread.join(timeout=deadline)

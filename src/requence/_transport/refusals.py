@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import msgspec
@@ -18,7 +19,11 @@ from requence.exceptions import (
 __all__ = ["readable", "refusal"]
 
 _LONGEST_TEXT = 2000
-_TAG = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+# What is left open reaches to the end, so that no body makes the search start over and over.
+_MARKUP = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]*>", re.DOTALL | re.IGNORECASE
+)
+_SAYING_FIELDS = ("message", "error", "detail", "reason")
 
 
 def refusal(
@@ -55,21 +60,29 @@ def refusal(
 
 
 def readable(body: bytes) -> str:
-    """Returns an error body as one readable text, at most 2,000 characters."""
-    text = body.decode("utf-8", "replace").strip()
+    """Returns an error body as one readable text of at most 2,000 characters."""
+    text = body.decode("utf-8-sig", "replace").strip()
     if text.startswith(("{", "[", '"')):
         text = _json_message(text)
-    elif text[:1] == "<":
-        text = " ".join(_TAG.sub(" ", text).split())
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + " …"
+    elif text.startswith("<"):
+        text = " ".join(html.unescape(_MARKUP.sub(" ", text)).split())
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 2] + " …"
 
 
 def _json_message(text: str) -> str:
+    """Returns what a JSON body says to people, or the body itself if that is not clear."""
     try:
         value: object = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
-    fields = as_object(value) or {}
-    said = (fields.get(key) for key in ("message", "error", "detail", "reason"))
-    candidates = [value, *said]
-    return next((candidate for candidate in candidates if isinstance(candidate, str)), text)
+    return (_said(value) or text) if value else ""
+
+
+def _said(value: object, *, levels: int = 2) -> str | None:
+    if isinstance(value, str):
+        return value.strip() or None
+    fields = as_object(value) if levels else None
+    if fields is None:
+        return None
+    inner = (_said(fields.get(name), levels=levels - 1) for name in _SAYING_FIELDS)
+    return next((said for said in inner if said), None)

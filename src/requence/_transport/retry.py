@@ -60,7 +60,7 @@ def retry_after(header: str | None, *, now: datetime) -> float:
         return min(float(text), LONGEST_RETRY_AFTER)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year beyond all numbers
         return 0.0
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -9,6 +9,7 @@ import dataclasses
 import math
 import numbers
 import os
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from enum import Enum
@@ -20,6 +21,8 @@ from requence.exceptions import ConfigurationError
 __all__ = ["encode_input"]
 
 _DEEPEST = 500
+_LONGEST_TRAIL = 12  # how many steps of a path errors name
+_MOST_DIGITS = 4300  # Python writes and reads no longer numbers, here as on a Python server
 
 
 def encode_input(value: object, *, where: str = "input") -> Any:
@@ -36,103 +39,152 @@ def encode_input(value: object, *, where: str = "input") -> Any:
     Raises:
         ConfigurationError: A part of it cannot be sent; the message names the path to it.
     """
-    return _encode(value, where, frozenset(), 0)
+    try:
+        return _Encoder(where).encode(value)
+    except RecursionError as error:  # called from deep inside the caller's own recursion
+        raise ConfigurationError(f"{where} is nested too deep for the stack that is left") from error
 
 
-def _encode(value: object, path: str, outer: frozenset[int], depth: int) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Enum):
-        return _encode(value.value, path, outer, depth)
-    if isinstance(value, str):
-        return _text(value, path)
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return _finite(float(value), path)
-    if id(value) in outer:
-        raise ConfigurationError(f"{path} contains itself, and JSON cannot express that")
-    if depth >= _DEEPEST:
-        raise ConfigurationError(f"{path} is nested more than {_DEEPEST} levels deep")
-    outer, depth = outer | {id(value)}, depth + 1
-    if isinstance(value, Mapping):
-        fields = cast("Mapping[object, object]", value).items()
-        return {_key(key, path): _encode(item, f"{path}{_step(key)}", outer, depth) for key, item in fields}
-    if isinstance(value, list | tuple):
-        items = enumerate(cast("Sequence[object]", value))
-        return [_encode(item, f"{path}[{index}]", outer, depth) for index, item in items]
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    converted = _converted(value)
-    if converted is not None:
-        return _encode(converted(), path, outer, depth)
-    raise ConfigurationError(f"{path} is {_a(value)}, which JSON cannot express", hint=_hint(value))
+class _Encoder:
+    """Encodes one input. After an error it is of no further use: it still stands where it met the fault."""
+
+    __slots__ = ("_outer", "_trail", "_where")
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._trail: list[object] = []  # the keys and indexes from the input down to the present value
+        self._outer: set[int] = set()  # the identities of the containers around it
+
+    def encode(self, value: object) -> Any:
+        # One frame for each level, and no path before it is needed: inputs can be deep, and large.
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, Enum):
+            return self.encode(value.value)
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, numbers.Integral):
+            return self._integer(value)
+        if isinstance(value, numbers.Real):
+            return self._finite(value)
+        if isinstance(value, date):
+            return value.isoformat()
+        if isinstance(value, UUID):
+            return str(value)
+        me = id(value)
+        if me in self._outer:
+            raise self._fault("contains itself, and JSON cannot express that")
+        if len(self._outer) >= _DEEPEST:
+            raise self._fault(f"is nested more than {_DEEPEST} levels deep")
+        self._outer.add(me)
+        encoded: Any
+        if isinstance(value, Mapping):
+            encoded = {}
+            for key, item in cast("Mapping[object, object]", value).items():
+                name = self._key(key)
+                self._trail.append(name)
+                encoded[name] = self.encode(item)
+                self._trail.pop()
+        elif isinstance(value, list | tuple):
+            encoded = []
+            for index, item in enumerate(cast("Sequence[object]", value)):
+                self._trail.append(index)
+                encoded.append(self.encode(item))
+                self._trail.pop()
+        else:
+            encoded = self.encode(self._converted(value))
+        self._outer.discard(me)
+        return encoded
+
+    def _converted(self, value: object) -> object:
+        """Returns the content of an object that can give it."""
+        convert = _conversion(value)
+        if convert is None:
+            raise self._fault(f"is {_a(value)}, which JSON cannot express", hint=_hint(value))
+        try:
+            return convert()
+        except Exception as error:
+            raise self._fault(f"is {_a(value)}, and asking for its content failed: {error!r}") from error
+
+    def _text(self, value: str) -> str:
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise self._fault(
+                f"has a lone surrogate at index {error.start}, which is no character and cannot be sent",
+                hint="decode the bytes it came from with errors='replace'",
+            ) from None
+        return str.__str__(value)  # the text itself, whatever a subclass shows instead
+
+    def _integer(self, value: numbers.Integral) -> int:
+        whole = int(value)
+        if whole.bit_length() > 3 * _MOST_DIGITS and abs(whole) >= 10**_MOST_DIGITS:
+            raise self._fault(f"has more than {_MOST_DIGITS:,} digits", hint="use a text")
+        return whole
+
+    def _finite(self, value: numbers.Real) -> float:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self._fault(f"is {number}, which JSON cannot express", hint="use None or a text")
+        return number
+
+    def _key(self, key: object) -> str:
+        if isinstance(key, str):
+            return self._text(key)
+        raise self._fault(
+            f"has the key {reprlib.repr(key)}, which is {_a(key)}: JSON keys are text", hint="use str(key)"
+        )
+
+    def _fault(self, problem: str, *, hint: str | None = None) -> ConfigurationError:
+        steps = [_step(step) for step in self._trail[:_LONGEST_TRAIL]]
+        more = "…" if len(self._trail) > _LONGEST_TRAIL else ""
+        return ConfigurationError(f"{self._where}{''.join(steps)}{more} {problem}", hint=hint)
 
 
-def _converted(value: object) -> Callable[[], object] | None:
-    """Returns how an object with fields gives its content, or None."""
+def _conversion(value: object) -> Callable[[], object] | None:
+    """Returns how an object gives its content, or None."""
     if isinstance(value, type):
         return None
     for method in ("to_json", "model_dump"):
         found: object = getattr(value, method, None)
         if callable(found):
             return found
+    fields: tuple[Any, ...] | None
     if dataclasses.is_dataclass(value):
-        fields: tuple[Any, ...] = dataclasses.fields(value)
+        fields = dataclasses.fields(value)
     else:
-        fields = getattr(type(value), "__attrs_attrs__", ())
-        if not fields:
-            return None
+        fields = getattr(type(value), "__attrs_attrs__", None)
+    if fields is None:
+        return None
     return lambda: {field.name: getattr(value, field.name) for field in fields}
 
 
-def _text(value: str, path: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            f"{path} has a lone surrogate at index {error.start}, which is no character and cannot be sent",
-            hint="decode the bytes it came from with errors='replace'",
-        ) from None
-    return str(value)
-
-
-def _finite(value: float, path: str) -> float:
-    if not math.isfinite(value):
-        raise ConfigurationError(f"{path} is {value}, which JSON cannot express", hint="use None or a text")
-    return value
-
-
-def _key(key: object, path: str) -> str:
-    if not isinstance(key, str):
-        raise ConfigurationError(
-            f"{path} has the key {key!r}, which is {_a(key)}: JSON keys are text", hint="use str(key)"
-        )
-    return _text(key, f"a key of {path}")
-
-
-def _step(key: object) -> str:
-    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+def _step(step: object) -> str:
+    return f".{step}" if isinstance(step, str) and step.isidentifier() else f"[{reprlib.repr(step)}]"
 
 
 def _a(value: object) -> str:
     name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    return f"{'an' if name[:1] in 'aeioAEIO' else 'a'} {name}"
 
 
-def _hint(value: object) -> str | None:
+def _hint(value: object) -> str:
     if isinstance(value, os.PathLike):
         return "use str(path)"
     if isinstance(value, bytes | bytearray | memoryview):
         return "decode it to text, for instance with base64"
     if isinstance(value, set | frozenset):
         return "use sorted(…) or list(…)"
-    if isinstance(value, numbers.Number):
+    if isinstance(value, numbers.Number) and not isinstance(value, numbers.Complex):
         return "use str(…) to keep every digit, or float(…)"
+    for method in ("tolist", "isoformat"):  # arrays, times
+        if callable(getattr(value, method, None)):
+            return f"use its {method}()"
     if callable(value):
-        return "functions cannot be sent"
+        return "functions and classes cannot be sent"
     if hasattr(value, "__iter__"):
         return "use list(…)"
     return "convert it, or give it a to_json() method"

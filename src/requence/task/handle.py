@@ -76,7 +76,7 @@ class Task:
         )
         token = find_access_token(access_token, client)
         self._run = Run(io_thread(), token, client, order)
-        weakref.finalize(self, self._run.io.call_soon, self._run.release).atexit = False
+        weakref.finalize(self, self._run.io.call_soon, self._run.release)
 
     @property
     def sync(self) -> SyncTask:

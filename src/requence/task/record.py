@@ -5,14 +5,21 @@ from __future__ import annotations
 import inspect
 import re
 from abc import ABCMeta
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 __all__ = ["Record", "camel_case", "snake_case"]
 
-_HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
+# At run time records are registered as mappings, not derived: a Mapping's methods must not hide fields of the same
+# name. Type checkers only believe in what is derived.
+if TYPE_CHECKING:
+    _Mapping = Mapping[str, Any]
+else:
+    _Mapping = object
+
+_HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
 
 
 @lru_cache(maxsize=1024)
@@ -24,11 +31,11 @@ def camel_case(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def snake_case(name: str) -> str:
-    """Returns `taskId` as `task_id`, and a name without capitals as it is."""
-    return _HUMP.sub(r"_\1", name).lower()
+    """Returns `taskId` as `task_id`, and a name without humps as it is."""
+    return _HUMP.sub(lambda hump: f"_{hump[0].lower()}", name)
 
 
-class Record:
+class Record(_Mapping):
     """A read-only value: `record.task_id`, `record.taskId`, `record["task_id"]` and `record["taskId"]` are one.
 
     The fields of a class are its annotations. A field that the service left out reads as None; a field that the
@@ -62,18 +69,20 @@ class Record:
 
     def __getitem__(self, key: str) -> Any:
         if not isinstance(key, str):
-            raise KeyError(key)
+            raise KeyError(key)  # as a dict does, not with what the search for spellings makes of it
         return self._find(key)
 
     if not TYPE_CHECKING:  # checkers know the fields from the annotations, and shall report misspelt ones
 
         def __getattr__(self, name: str) -> Any:
-            if not name.startswith("_"):
-                try:
-                    return self._find(name)
-                except KeyError:
-                    pass
-            raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(self)}")
+            kind = type(self).__name__
+            if name.startswith("_"):  # libraries look for such names often, and in half-made objects
+                raise AttributeError(f"{kind} has no attribute {name!r}", name=name, obj=self)
+            try:
+                return self._find(name)
+            except KeyError:
+                fields = ", ".join(self._attributes())
+            raise AttributeError(f"{kind} has no field {name!r}; it has {fields}", name=name, obj=self)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is read-only")
@@ -91,11 +100,20 @@ class Record:
         return sum(1 for _ in self)
 
     def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str):
+            return False
         try:
-            self._find(str(key))
+            self._find(key)
         except KeyError:
             return False
         return True
+
+    def __dir__(self) -> Iterable[str]:
+        return {*super().__dir__(), *self._attributes()}
+
+    def _attributes(self) -> list[str]:
+        """Returns how Python spells the fields."""
+        return list(dict.fromkeys(snake_case(name) for name in self))
 
     def get(self, key: str, default: Any = None) -> Any:
         """Returns the field's value, or `default` if there is no such field."""
@@ -131,7 +149,6 @@ class Record:
         return (type(self), ({name: _without_view(value) for name, value in self._values.items()},))
 
 
-# Registered, not inherited: a Mapping's methods must not hide fields of the same name.
 cast("ABCMeta", Mapping).register(Record)
 
 

@@ -9,7 +9,10 @@ from requence.exceptions import TaskAbortedError, TaskException, TaskFailedError
 from requence.task.context import Context
 from requence.task.updates import TaskAborted, TaskEnd, TaskError, Update
 
-__all__ = ["TaskResult", "outcome_of"]
+__all__ = ["TaskResult", "aborted_message", "outcome_of"]
+
+_brief = reprlib.Repr()
+_brief.maxlevel = 2
 
 
 class TaskResult(Context):
@@ -29,7 +32,7 @@ class TaskResult(Context):
     task_url: str | None
 
     def __repr__(self) -> str:
-        return f"<TaskResult of task {self.task_id}: {reprlib.repr(self.result)}>"
+        return f"<TaskResult of task {self.task_id}: {_brief.repr(self.result)}>"
 
 
 def outcome_of(
@@ -45,11 +48,13 @@ def outcome_of(
     }
     match update:
         case TaskEnd():
-            return TaskResult({**{name: context[name] for name in context}, "task_url": task_url})
-        case TaskError():
-            return TaskFailedError(update.reason or "Task failed", reason=update.reason, **facts)
-        case TaskAborted():
-            return TaskAbortedError(aborted_message(update.reason), reason=update.reason, **facts)
+            return TaskResult({**dict(context.items()), "task_url": task_url})
+        case TaskError(reason=reason):
+            reason = _text(reason)
+            return TaskFailedError(reason or "Task failed", reason=reason, **facts)
+        case TaskAborted(reason=reason):
+            reason = _text(reason)
+            return TaskAbortedError(aborted_message(reason), reason=reason, **facts)
         case _:
             return None
 
@@ -57,3 +62,8 @@ def outcome_of(
 def aborted_message(reason: str | None) -> str:
     """Returns the message of the error for an aborted task."""
     return f"Task aborted: {reason}" if reason else "Task aborted"
+
+
+def _text(reason: object) -> str | None:
+    """Returns a reason as text, whatever the service has sent as one."""
+    return None if reason is None else str(reason)

@@ -92,6 +92,7 @@ class Run:
 
     def release(self) -> None:
         """Stops what only served the handle, which is gone; the task itself goes on."""
+        self._start().abandon()
         if self._follow is not None:
             self._follow.release()
 

@@ -52,6 +52,7 @@ class TaskSnapshot(tuple[str, Context]):
         name: str | None = None,
         branch: str | None = None,
     ) -> Self:
+        """Makes a snapshot of the task that `context` belongs to."""
         snapshot = super().__new__(cls, (status, context))
         more = {"status_text": status_text, "task_template": task_template, "name": name, "branch": branch}
         snapshot.__dict__.update(task_id=context.task_id, **more)

@@ -52,6 +52,9 @@ class Start:
         self._done: asyncio.Future[Started] = loop.create_future()
         self._abort: _Abort | None = None
         self._finalizing = False
+        self._failure: RequenceError | None = None
+        self._asked = False
+        self._abandoned = False
 
     async def run(self) -> None:
         """Starts the task; the outcome is for `wait`. Called once."""
@@ -60,7 +63,7 @@ class Start:
         except RequenceError as error:
             failure: RequenceError = error
         except asyncio.CancelledError:
-            failure = RequenceUnreachableException("The script ended before the task could be started")
+            failure = self._cut_short()
         except Exception as error:  # a fault of ours must not leave the waiters hanging
             failure = TaskException(f"The task could not be started: {error!r}")
             failure.__cause__ = error
@@ -74,6 +77,8 @@ class Start:
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # told to whoever waits; not to be reported by asyncio as forgotten
+        self._failure = failure
+        self._report_unasked()
 
     async def wait(self) -> Started:
         """Waits until the task was started.
@@ -81,6 +86,7 @@ class Start:
         Raises:
             RequenceError: It was not; every waiter gets an error of its own.
         """
+        self._asked = True
         return await wait_shared(self._done)
 
     async def abort(self, reason: str | None) -> None:
@@ -105,6 +111,25 @@ class Start:
         """Protects the task, as soon as it has an id."""
         prepared = await wait_shared(self._prepared)
         await self.api.protect(prepared.task_id)
+
+    def abandon(self) -> None:
+        """Takes note that the handle has gone: a failure that nobody asked for is logged, now or when it comes."""
+        self._abandoned = True
+        self._report_unasked()
+
+    def _report_unasked(self) -> None:
+        if self._failure is None or self._asked or not self._abandoned:
+            return
+        self._asked = True
+        hint = f" ({self._failure.hint})" if self._failure.hint else ""
+        _log.error("The task %r was not started: %s%s", self._order.task_template, self._failure, hint)
+
+    def _cut_short(self) -> RequenceError:
+        if self._finalizing:
+            return StartUncertainError(
+                "The script ended while the task was being started: whether it runs is not known"
+            )
+        return RequenceUnreachableException("The script ended before the service could be reached")
 
     async def _run(self) -> Started:
         order = self._order

@@ -234,7 +234,8 @@ def read_update(
 ) -> Update:
     """Returns the update that an event carries, with the context as it is after it.
 
-    A `type` inside the payload wins over the event's name. An update of a sub-task leaves the context alone.
+    A `type` inside the payload wins over the event's name. An update that names no task is the task's own; one
+    of another task, a sub-task, leaves the context alone.
 
     Args:
         name: The event's name.
@@ -243,13 +244,17 @@ def read_update(
         position: The event's position.
         synthetic: Whether the service did not send it.
     """
-    inner = payload.get("type")
-    kind = inner if isinstance(inner, str) else name
-    values = {"type": kind, **payload}
-    values.pop("context", None)  # the context is always our own
+    kind = _text(payload, "type") or name
+    task_id = _text(payload, "taskId") or _text(payload, "task_id") or before.task_id
+    values = {"type": kind, **payload, "taskId": task_id}
     values["type"] = kind
-    if not isinstance(values.get("taskId"), str):
-        values["taskId"] = values.get("task_id") or before.task_id
-    own = values["taskId"] == before.task_id
-    context = fold(before, kind, values) if own else before
+    if "task_id" in values:
+        values["task_id"] = task_id
+    values.pop("context", None)  # the context is always our own
+    context = fold(before, kind, values) if task_id == before.task_id else before
     return _CLASSES.get(kind, UnknownUpdate)(values, context, position, synthetic)
+
+
+def _text(payload: Mapping[str, Any], field: str) -> str | None:
+    value = payload.get(field)
+    return value if isinstance(value, str) and value else None
