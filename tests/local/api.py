@@ -26,7 +26,8 @@ class Received:
 
     @property
     def alias(self) -> str | None:
-        return self.payload.get("node", {}).get("alias")
+        alias: str | None = self.payload.get("node", {}).get("alias")
+        return alias
 
 
 class Api:

@@ -57,7 +57,7 @@ def duplicate(template: TaskTemplate, other: TaskTemplate) -> None:
 
 
 def plain_function(template: TaskTemplate, other: TaskTemplate) -> None:
-    template.node("b", after=nothing)(nothing)  # type: ignore[arg-type]
+    template.node("b", after=nothing)(nothing)  # type: ignore[call-overload]
 
 
 def text_for_a_node(template: TaskTemplate, other: TaskTemplate) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from dataclasses import dataclass
 
@@ -42,9 +43,11 @@ def bind(host: str, port: int) -> tuple[socket.socket, Address]:
         ConfigurationError: The host is not of the loopback interface, or the port is not free.
     """
     family, address = _loopback(host)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol spelled out: asyncio switches off the delay of small packets only where it sees that.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name != "nt":  # there it would allow two servers on one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
         listener.listen(128)
     except (OSError, OverflowError) as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -74,7 +75,11 @@ class TaskApi:
         ]
         app = Starlette(
             routes=routes,
-            exception_handlers={HTTPException: _refused, **dict.fromkeys(_STATUS, _refused)},
+            exception_handlers={
+                HTTPException: _refused,
+                ClientDisconnect: _unheard,
+                **dict.fromkeys(_STATUS, _refused),
+            },
         )
         app.router.redirect_slashes = False
         return _Gate(app, self._address)
@@ -190,24 +195,17 @@ class _Gate:
 async def _body(request: Request, limit: int, *, cut: bool = False) -> bytes | None:
     """Reads a body of at most `limit` bytes; of a larger one returns None, or with `cut` its beginning."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            await _discard(request)
-            return bytes(body[:limit]) if cut else None
-    return bytes(body)
-
-
-async def _discard(request: Request) -> None:
-    discarded = 0
-    try:
-        async with asyncio.timeout(_DISCARD_SECONDS):
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None) as clock:
             async for chunk in request.stream():
-                discarded += len(chunk)
-                if discarded > _DISCARDED_BYTES:
-                    return
-    except TimeoutError:
-        return
+                size += len(chunk)
+                body += chunk[: limit - len(body)]
+                if size > limit + _DISCARDED_BYTES:
+                    break
+                if size > limit and clock.when() is None:
+                    clock.reschedule(asyncio.get_running_loop().time() + _DISCARD_SECONDS)
+    return bytes(body) if cut or size <= limit else None
 
 
 def _segment(request: Request, name: str) -> str:
@@ -221,6 +219,10 @@ async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _text(404, f"There is nothing at {request.method} {request.url.path}")
     return _text(_STATUS[type(error)], str(error))
+
+
+async def _unheard(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
+    return _text(400, "The body broke off")  # nobody is there to read it; this only ends the request
 
 
 def _json(value: object) -> Response:

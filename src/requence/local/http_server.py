@@ -63,13 +63,14 @@ class _Server(uvicorn.Server):
         self.up.set()
         await self.leave.wait()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 (uvicorn's signature)
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()  # at once if it is idle, else after its answer
         deadline = asyncio.get_running_loop().time() + _GRACE_SECONDS
-        while self.server_state.connections and asyncio.get_running_loop().time() < deadline:
+        # uvicorn keeps its connections in a set that rings no bell.
+        while self.server_state.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_SECONDS)
         for connection in list(self.server_state.connections):
             connection.transport.abort()  # its reader has stopped reading, and is not going to take the rest

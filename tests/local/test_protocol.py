@@ -1,0 +1,319 @@
+"""Requests and answers: statuses, texts, and what must not get in."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.resources import files
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+from tests.local.api import Api, Connect
+
+from requence.local import LocalServer, NodeContext, TaskTemplate
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+SCHEMA = {
+    "type": "object",
+    "required": ["path"],
+    "properties": {
+        "path": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "tree": {"$ref": "#/$defs/tree"},
+    },
+    "$defs": {"tree": {"type": "object", "additionalProperties": {"$ref": "#/$defs/tree"}}},
+}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[LocalServer]:
+    template = TaskTemplate("a/b c", SCHEMA)
+    free = TaskTemplate("free")
+
+    def same(ctx: NodeContext) -> Any:
+        return ctx.input
+
+    template.node(same)
+    free.node(same)
+    endless = TaskTemplate("endless")
+    endless.node("wait")(lambda ctx: ctx.terminated.wait(30))
+    with LocalServer(template, free, endless, max_payload_size=10_000) as server:
+        yield server
+
+
+@pytest.fixture
+def api(running: LocalServer, connect: Connect) -> Api:
+    return connect(running)
+
+
+@pytest.fixture
+def stranger(running: LocalServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=running.url, verify=False) as client:
+        yield client
+
+
+def fits(schema: str, value: object) -> bool:
+    contract = json.loads(files("requence_api").joinpath("openapi.json").read_text(encoding="utf-8"))
+    schemas = contract["components"]["schemas"]
+    validator: Any = Draft202012Validator({**schemas[schema], "components": {"schemas": schemas}})
+    return bool(validator.is_valid(value))
+
+
+EVENT_SCHEMAS = {
+    "taskStart": "TaskStartEvent",
+    "nodeStart": "NodeStartEvent",
+    "nodeUpdate": "NodeUpdateEvent",
+    "nodeError": "NodeErrorEvent",
+    "nodeEnd": "NodeEndEvent",
+    "taskEnd": "TaskEndEvent",
+    "taskError": "TaskErrorEvent",
+    "taskAborted": "TaskAbortedEvent",
+}
+
+
+def test_every_answer_and_event_fits_the_contract(api: Api) -> None:
+    prepared = api.http.post("/task/prepare/free").json()
+    assert fits("PreparedTask", prepared)
+    assert prepared["branch"] == "live"
+    assert prepared["limits"] == {"maxPayloadSize": 10_000}
+    body = {"name": None, "input": 1, "priority": 5, "requireAck": True}
+    started = api.http.post(prepared["finalizeUrl"], json=body).json()
+    assert fits("StartedTask", started)
+    assert started["taskId"] == prepared["taskId"]
+    aborted = api.start("endless")
+    api.post("abort", aborted)
+    for task_id in (prepared["taskId"], aborted):
+        for event in api.watch(task_id):
+            assert fits(EVENT_SCHEMAS[event.name], event.payload), event
+        assert fits("TaskState", api.get(task_id))
+
+
+def test_a_template_name_is_one_encoded_path_segment(api: Api) -> None:
+    assert api.http.post("/task/prepare/a%2Fb%20c").status_code == 200
+    split = api.http.post("/task/prepare/a/b%20c")
+    assert split.status_code == 404
+    assert split.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("name", ["nope", "a%00b", "%E2%82%AC", "a%2f..%2fb", "%3Cscript%3E"])
+def test_an_unknown_template_is_answered_with_the_known_ones(api: Api, name: str) -> None:
+    answer = api.http.post(f"/task/prepare/{name}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    for known in ('"a/b c"', '"free"', '"endless"'):
+        assert known in answer.text
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer wrong", "Basic {bearer}", "bearer {bearer}x", "Bearer é{bearer}"],
+)
+def test_without_the_bearer_nothing_is_told(
+    api: Api, stranger: httpx.Client, authorization: str | None
+) -> None:
+    task_id = api.prepare("free")
+    headers = {} if authorization is None else {"Authorization": authorization.format(bearer=api.bearer)}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    for method, path in [
+        ("POST", "/task/prepare/free"),
+        ("POST", "/task/prepare/unknown"),
+        ("POST", f"/task/finalize/{task_id}"),
+        ("POST", f"/task/watch/{task_id}"),
+        ("POST", f"/task/abort/{task_id}"),
+        ("POST", f"/task/protect/{task_id}"),
+        ("POST", f"/task/ack/{task_id}"),
+        ("GET", f"/task/{task_id}"),
+        ("GET", f"/task/{UNKNOWN}"),
+    ]:
+        answer = stranger.request(method, path, headers=raw)
+        assert (method, path, answer.status_code) == (method, path, 401)
+        assert api.bearer not in answer.text
+    assert api.get(task_id)["status"] == "idle"
+
+
+@pytest.mark.parametrize("operation", ["finalize", "watch", "abort", "protect", "ack"])
+def test_an_unknown_task_is_404(api: Api, operation: str) -> None:
+    assert api.post(operation, UNKNOWN).status_code == 404
+    assert api.http.get(f"/task/{UNKNOWN}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("POST", "/task"),
+        ("DELETE", "/task/x"),
+        ("GET", "/task/prepare/free"),
+        ("POST", "/task/a/b/c"),
+    ],
+)
+def test_an_unknown_path_or_method_is_404(api: Api, method: str, path: str) -> None:
+    answer = api.http.request(method, path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def body(**changes: object) -> dict[str, object]:
+    return {"name": None, "input": {"path": "x"}, "priority": 5, "requireAck": False, **changes}
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (body(priority=True), "priority: True is not of type 'integer'"),
+        (body(priority=11), "priority: 11 is greater than the maximum of 10"),
+        (body(priority=-1), "priority: -1 is less than the minimum of 0"),
+        (body(priority=2.5), "priority: 2.5 is not of type 'integer'"),
+        (body(priority="5"), "priority: '5' is not of type 'integer'"),
+        (body(name=5), "name: 5 is not of type"),
+        (body(requireAck="yes"), "requireAck: 'yes' is not of type 'boolean'"),
+        ({"name": None, "input": {}}, "'priority' is a required property"),
+        ([1], "is not of type 'object'"),
+        (
+            body(input={"path": 5}),
+            "The input does not fit the template \"a/b c\": input.path: 5 is not of type 'string'",
+        ),
+        (
+            body(input={}),
+            "The input does not fit the template \"a/b c\": input: 'path' is a required property",
+        ),
+        (body(input={"path": "x", "tags": ["a", 3]}), "input.tags[1]: 3 is not of type 'string'"),
+        (body(input="text"), "input: 'text' is not of type 'object'"),
+    ],
+)
+def test_a_refused_start_names_the_field(api: Api, sent: Any, text: str) -> None:
+    task_id = api.prepare("a%2Fb%20c")
+    answer = api.http.post(f"/task/finalize/{task_id}", json=sent)
+    assert answer.status_code == 400
+    assert text in answer.text
+    assert api.get(task_id)["status"] == "idle"
+    # The task can still be started once its input is right.
+    assert api.finalize(task_id, {"path": "x"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe\xfd",
+        b'{"name":null,"input":NaN,"priority":5,"requireAck":false}',
+        b'{"name":null,"input":1e999,"priority":5,"requireAck":false}',
+        b'{"name":null,"input":' + b"[" * 4000 + b"]" * 4000 + b',"priority":5,"requireAck":false}',
+        b'{"name":null,"input":' + b"[" * 201 + b"]" * 201 + b',"priority":5,"requireAck":false}',
+        b'{"name":null,"input":' + b"9" * 5000 + b',"priority":5,"requireAck":false}',
+    ],
+    ids=["empty", "cut", "binary", "nan", "infinite", "very deep", "deep", "digits"],
+)
+def test_what_is_not_json_is_400(api: Api, raw: bytes) -> None:
+    task_id = api.prepare("free")
+    assert api.post("finalize", task_id, raw).status_code == 400
+    assert api.get(task_id)["status"] == "idle"
+
+
+def test_a_schema_that_goes_too_deep_is_an_answer_and_no_crash(api: Api) -> None:
+    tree: dict[str, Any] = {}
+    for _ in range(190):
+        tree = {"t": tree}
+    task_id = api.prepare("a%2Fb%20c")
+    answer = api.finalize(task_id, {"path": "x", "tree": tree})
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert "nested too deeply" in answer.text
+
+
+def test_a_schema_that_refers_elsewhere_is_never_fetched(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        url = f"http://127.0.0.1:{trap.getsockname()[1]}/schema.json"
+        template = TaskTemplate("t", {"$ref": url})
+        template.node("n")(lambda ctx: None)
+        with LocalServer(template) as server:
+            api = connect(server)
+            answer = api.finalize(api.prepare("t"), {})
+            assert answer.status_code == 400
+            assert url in answer.text
+        trap.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            trap.accept()
+
+
+def test_a_second_finalize_is_409(api: Api) -> None:
+    task_id = api.start("free", 1)
+    assert api.finalize(task_id, 2).status_code == 409
+    assert list(api.watch(task_id))[-1].payload["result"] == 1
+
+
+def test_a_body_at_the_limit_is_taken_and_one_over_it_is_413(api: Api) -> None:
+    empty = len(json.dumps(body(input=""), separators=(",", ":")))
+
+    def post(task_id: str, size: int) -> Any:
+        content = json.dumps(body(input="x" * (size - empty)), separators=(",", ":")).encode()
+        assert len(content) == size
+        return api.http.post(f"/task/finalize/{task_id}", content=content)
+
+    task_id = api.prepare("free")
+    refused = post(task_id, 10_001)
+    assert refused.status_code == 413
+    assert "10000 bytes" in refused.text
+    # Far over it, sent by a client that writes everything before it reads.
+    assert post(task_id, 5_000_000).status_code == 413
+    assert post(task_id, 10_000).status_code == 200
+
+
+def test_a_body_without_an_end_is_not_kept(api: Api) -> None:
+    task_id = api.prepare("free")
+    with socket.create_connection(("127.0.0.1", int(api.url.rsplit(":", 1)[1])), timeout=30) as connection:
+        connection.sendall(
+            f"POST /task/finalize/{task_id} HTTP/1.1\r\nHost: {api.url[7:]}\r\n"
+            f"Authorization: Bearer {api.bearer}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+        sent = 0
+        with suppress(ConnectionError):  # the server hangs up
+            while sent < 1000:
+                connection.sendall(chunk)
+                sent += 1
+    assert sent < 200
+    assert api.get(task_id)["status"] == "idle"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("LocalHost:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("127.0.0.1", 403),
+        ("127.0.0.1:1", 403),
+        ("evil.example:{port}", 403),
+        ("localhost.evil.example:{port}", 403),
+        ("evil.example@127.0.0.1:{port}", 403),
+    ],
+)
+def test_only_the_server_s_own_host_names_are_answered(api: Api, host: str, status: int) -> None:
+    task_id = api.prepare("free")
+    named = host.format(port=api.url.rsplit(":", 1)[1])
+    answer = api.http.get(f"/task/{task_id}", headers={"Host": named})
+    assert answer.status_code == status
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "sent", [{}, {"since": "yesterday"}, {"since": 5}, {"since": None, "lastPosition": "3"}, []]
+)
+def test_a_watch_that_makes_no_sense_is_400(api: Api, sent: Any) -> None:
+    assert api.http.post(f"/task/watch/{api.prepare('free')}", json=sent).status_code == 400
+
+
+def test_protect_and_ack_may_be_repeated(api: Api) -> None:
+    task_id = api.start("free")
+    list(api.watch(task_id))
+    for operation in ("protect", "ack"):
+        for _ in range(2):
+            assert api.post(operation, task_id).status_code == 200
+    assert api.get(task_id)["status"] == "successful"
