@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-DEMO := local examples/document_digest.py --db .requence/demo.db
+DEMO_DB ?= .requence/demo.db
+DEMO := local examples/document_digest.py --db '$(DEMO_DB)'
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help

@@ -1,0 +1,129 @@
+"""The built package, as users install it: in a fresh environment, from elsewhere, with types."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+
+import requence
+
+CONSUMER = """
+from typing import assert_type
+
+from requence.task import Task, TaskResult, get_task
+from requence.task.updates import NodeUpdate
+
+
+def blocking() -> None:
+    task = Task("t", {"a": 1}, priority=7)
+    assert_type(task.sync.id, str)
+    assert_type(task.sync.url, str | None)
+    assert_type(task.sync.result, TaskResult)
+    for update in task.sync.updates:
+        if isinstance(update, NodeUpdate):
+            assert_type(update.output, str | None)
+    status, context = get_task("x")
+    assert_type(status, str)
+    assert_type(context.get_node_data("x"), object)  # error: it is Any
+
+
+async def awaiting() -> None:
+    task = Task("t")
+    assert_type(await task.task_id, str)
+    assert_type(await task, TaskResult)
+    Task(task_templte="t")  # error: misspelt
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built as for a release."""
+    folder = tmp_path_factory.mktemp("dist")
+    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of a fresh environment with the package and no extra."""
+    folder = tmp_path_factory.mktemp("fresh")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    pip(python, "install", str(wheel))
+    return python
+
+
+def pip(python: str, *arguments: str) -> None:
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [python, "-m", "pip", *arguments, *quiet], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def run(python: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_wheel_has_both_packages_typed_and_the_contract(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {
+        "requence/py.typed",
+        "requence_api/py.typed",
+        "requence_api/openapi.json",
+        "requence_api/models/finalize_request.py",
+    } <= set(names)
+    assert {name.split("/")[0] for name in names} == {
+        "requence",
+        "requence_api",
+        f"requence-{requence.__version__}.dist-info",
+    }
+    on_disk = {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src" / "requence").rglob("*.*")}
+    assert {name for name in on_disk if "__pycache__" not in name} <= set(names)
+
+
+def test_it_imports_without_an_extra_and_knows_its_version(python: str, tmp_path: Path) -> None:
+    done = run(python, "-W", "error", "-c", "import requence, requence.task, requence_api; "
+               "print(requence.__version__)", cwd=tmp_path)  # fmt: skip
+    assert (done.stdout, done.stderr) == (f"{requence.__version__}\n", "")
+
+
+def test_importing_it_imports_no_http_library(python: str, tmp_path: Path) -> None:
+    """They take most of the time; the I/O thread imports them when a task is started."""
+    code = (
+        "import sys, requence.task; print({'aiohttp', 'httpx', 'requence_api', 'msgspec'} & set(sys.modules))"
+    )
+    assert run(python, "-c", code, cwd=tmp_path).stdout == "set()\n"
+
+
+def test_the_service_half_says_that_it_is_another_package(python: str, tmp_path: Path) -> None:
+    done = run(python, "-c", "import requence.service", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "ImportError: requence.service is not part of this package" in done.stderr
+
+
+def test_a_command_whose_extra_is_missing_says_how_to_get_it(python: str, tmp_path: Path) -> None:
+    command = str(Path(python).with_name("requence"))
+    done = subprocess.run([command, "local", "x.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'requence[local]'" in done.stderr
+
+
+def test_a_consumer_is_type_checked_against_the_wheel(python: str, tmp_path: Path) -> None:
+    """Right uses pass under strict, and each wrong one is an error: the types say something."""
+    consumer = tmp_path / "consumer.py"
+    consumer.write_text(CONSUMER, "utf-8")
+    done = run(
+        sys.executable, "-m", "mypy", "--strict", "--python-executable", python, str(consumer), cwd=tmp_path
+    )
+    wrong = [number for number, line in enumerate(CONSUMER.splitlines(), 1) if "# error" in line]
+    found = [int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line]
+    assert found == wrong, done.stdout
