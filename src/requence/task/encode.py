@@ -21,7 +21,8 @@ from requence.exceptions import ConfigurationError
 __all__ = ["encode_input"]
 
 _DEEPEST = 500
-_LONGEST_TRAIL = 12  # how many steps of a path errors name
+_LONGEST_TRAIL = 12  # how many steps of a path an error names
+_LONGEST_STEP = 60  # the characters of a key that it names in full
 _MOST_DIGITS = 4300  # Python writes and reads no longer numbers, here as on a Python server
 
 
@@ -59,18 +60,19 @@ class _Encoder:
         # One frame for each level, and no path before it is needed: inputs can be deep, and large.
         if value is None or isinstance(value, bool):
             return value
-        if isinstance(value, Enum):
-            return self.encode(value.value)
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, numbers.Integral):
-            return self._integer(value)
-        if isinstance(value, numbers.Real):
-            return self._finite(value)
-        if isinstance(value, date):
-            return value.isoformat()
-        if isinstance(value, UUID):
-            return str(value)
+        if type(value) not in (dict, list):  # which spares them all the questions that cannot be about them
+            if isinstance(value, Enum):
+                return self.encode(value.value)
+            if isinstance(value, str):
+                return self._text(value)
+            if isinstance(value, numbers.Integral):
+                return self._integer(value)
+            if isinstance(value, numbers.Real):
+                return self._finite(value)
+            if isinstance(value, date):
+                return value.isoformat()
+            if isinstance(value, UUID):
+                return str(value)
         me = id(value)
         if me in self._outer:
             raise self._fault("contains itself, and JSON cannot express that")
@@ -107,13 +109,14 @@ class _Encoder:
             raise self._fault(f"is {_a(value)}, and asking for its content failed: {error!r}") from error
 
     def _text(self, value: str) -> str:
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise self._fault(
-                f"has a lone surrogate at index {error.start}, which is no character and cannot be sent",
-                hint="decode the bytes it came from with errors='replace'",
-            ) from None
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise self._fault(
+                    f"has a lone surrogate at index {error.start}, which is no character and cannot be sent",
+                    hint="decode the bytes it came from with errors='replace'",
+                ) from None
         return str.__str__(value)  # the text itself, whatever a subclass shows instead
 
     def _integer(self, value: numbers.Integral) -> int:
@@ -163,12 +166,14 @@ def _conversion(value: object) -> Callable[[], object] | None:
 
 
 def _step(step: object) -> str:
-    return f".{step}" if isinstance(step, str) and step.isidentifier() else f"[{reprlib.repr(step)}]"
+    if isinstance(step, str) and step.isidentifier() and len(step) <= _LONGEST_STEP:
+        return f".{step}"
+    return f"[{reprlib.repr(step)}]"
 
 
 def _a(value: object) -> str:
     name = type(value).__name__
-    return f"{'an' if name[:1] in 'aeioAEIO' else 'a'} {name}"
+    return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _hint(value: object) -> str:
@@ -180,11 +185,11 @@ def _hint(value: object) -> str:
         return "use sorted(…) or list(…)"
     if isinstance(value, numbers.Number) and not isinstance(value, numbers.Complex):
         return "use str(…) to keep every digit, or float(…)"
+    if callable(value):
+        return "functions and classes cannot be sent"
     for method in ("tolist", "isoformat"):  # arrays, times
         if callable(getattr(value, method, None)):
             return f"use its {method}()"
-    if callable(value):
-        return "functions and classes cannot be sent"
     if hasattr(value, "__iter__"):
         return "use list(…)"
     return "convert it, or give it a to_json() method"
