@@ -21,7 +21,8 @@ def fresh(error: E) -> E:
 
 async def wait_shared(future: asyncio.Future[T]) -> T:
     """Waits for a future that others wait for too; cancelling this wait leaves it alone."""
-    await asyncio.wait({future})
+    if not future.done():
+        await asyncio.wait({future})
     error = future.exception()
     if error is not None:
         raise fresh(error) from error.__cause__
