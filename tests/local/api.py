@@ -67,7 +67,7 @@ class Api:
         **more: object,
     ) -> httpx.Response:
         body = {"name": None, "input": input_value, "priority": priority, "requireAck": ack, **more}
-        return self.http.post(f"/task/finalize/{task_id}", json=body)
+        return self.http.post(f"/task/finalize/{task_id}", content=json.dumps(body))
 
     def start(
         self, template: str, input_value: object = None, *, priority: int = 5, ack: bool = False

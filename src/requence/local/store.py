@@ -213,8 +213,6 @@ class Store:
         execute = self._db.execute
         # Exclusive: a second server on the same file fails at once instead of running every task twice.
         execute("PRAGMA locking_mode = EXCLUSIVE")
-        execute("PRAGMA journal_mode = WAL")
-        execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             version = execute("PRAGMA user_version").fetchone()[0]
             owner = execute("PRAGMA application_id").fetchone()[0]
@@ -232,6 +230,9 @@ class Store:
                     execute(statement)
                 execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        # Only now: this already changes the file, which might have been somebody else's.
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def _transaction(self) -> Generator[None]:

@@ -1,0 +1,279 @@
+"""The file: who may open it, and what a server that was killed leaves behind for the next one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.local.api import Api, Connect
+
+from requence.exceptions import ConfigurationError
+from requence.local import LocalServer, NodeContext, TaskTemplate
+
+
+def template(name: str = "t") -> TaskTemplate:
+    made = TaskTemplate(name)
+    made.node("n")(lambda ctx: ctx.input)
+    return made
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return tmp_path / "tasks.db"
+
+
+def test_the_file_is_its_owner_s_only(db: Path) -> None:
+    before = os.umask(0)
+    try:
+        with LocalServer(template(), db=db):
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in db.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes["tasks.db"] == 0o600
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_second_server_on_the_same_file_is_refused(db: Path) -> None:
+    with LocalServer(template(), db=db) as first, pytest.raises(ConfigurationError) as caught:
+        LocalServer(template(), db=db).__enter__()
+    assert "in use by another server" in caught.value.message
+    assert str(db) in caught.value.message
+    # Afterwards the file is free again.
+    with LocalServer(template(), db=db) as second:
+        assert repr(first).startswith("<LocalServer not started")
+        assert second.url
+
+
+def newer(db: Path) -> str:
+    with LocalServer(template(), db=db):
+        pass
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    return "newer version"
+
+
+def foreign(db: Path) -> str:
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("CREATE TABLE tasks (id)")
+    return "another program"
+
+
+def no_database(db: Path) -> str:
+    db.write_text("a shopping list, long enough to be taken for a header " * 50)
+    return "not a file of a local server"
+
+
+def folder(db: Path) -> str:
+    db.mkdir()
+    return "cannot be opened"
+
+
+@pytest.mark.parametrize("make", [newer, foreign, no_database, folder])
+def test_a_file_that_cannot_be_used_is_left_alone(db: Path, make: Callable[[Path], str]) -> None:
+    expected = make(db)
+    before = None if db.is_dir() else db.read_bytes()
+    with pytest.raises(ConfigurationError, match=expected) as caught:
+        LocalServer(template(), db=db).__enter__()
+    assert str(db) in caught.value.message
+    assert before is None or db.read_bytes() == before
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="missing"):
+        LocalServer(template(), db=tmp_path / "missing" / "tasks.db").__enter__()
+
+
+def test_token_port_and_pages_stay_the_same(db: Path, connect: Connect) -> None:
+    with LocalServer(template(), db=db) as first:
+        token, url = first.access_token, first.url
+        api = connect(first)
+        task_id = api.prepare("t")
+        show = api.finalize(task_id, 1).json()["urls"]["show"]
+        events = list(api.watch(task_id))
+    with LocalServer(template(), db=db) as second:
+        assert (second.access_token, second.url) == (token, url)
+        api = connect(second)
+        assert list(api.watch(task_id)) == events
+        assert api.http.get(show).status_code == 200
+    with LocalServer(template(), db=db, port=0) as third:
+        assert third.url == url
+
+
+def test_a_port_that_is_taken_is_named_with_the_remedy(db: Path) -> None:
+    with LocalServer(template(), db=db) as first:
+        port = int(first.url.rsplit(":", 1)[1])
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError) as caught:
+        LocalServer(template(), db=db).__enter__()
+    assert str(port) in caught.value.message
+    assert caught.value.hint is not None
+    assert "port" in caught.value.hint
+    with LocalServer(template(), db=db) as again:
+        assert again.url == f"http://127.0.0.1:{port}"
+
+
+def test_a_stopped_server_s_tasks_go_on_where_they_were(db: Path, connect: Connect) -> None:
+    calls: list[str] = []
+    started = threading.Event()
+
+    def build(second_time: bool) -> TaskTemplate:
+        made = TaskTemplate("t")
+
+        @made.node
+        def first(ctx: NodeContext) -> str:
+            calls.append("first")
+            return "kept"
+
+        @made.node(after=first)
+        def second(ctx: NodeContext) -> str:
+            calls.append("second")
+            started.set()
+            if not second_time:
+                ctx.terminated.wait(20)
+            return f"{ctx.input}, {ctx.node_data['first']}"
+
+        return made
+
+    with LocalServer(build(False), db=db, workers=1) as server:
+        api = connect(server)
+        task_id = api.start("t")
+        assert started.wait(10)
+        waiting = api.start("t")
+    with LocalServer(build(True), db=db) as server:
+        api = connect(server)
+        events = list(api.watch(task_id))
+        assert events[-1].payload["result"] == "kept, kept"
+        assert list(api.watch(waiting))[-1].payload["result"] == "kept, kept"
+    assert [event.position for event in events] == list(range(1, len(events) + 1))
+    names = [f"{event.name} {event.alias or ''}".strip() for event in events]
+    # The interrupted node started twice; the one that had ended was not run again.
+    assert names == [
+        "taskStart",
+        "nodeStart first",
+        "nodeUpdate first",
+        "nodeEnd first",
+        "nodeStart second",
+        "nodeStart second",
+        "nodeUpdate second",
+        "nodeEnd second",
+        "taskEnd",
+    ]
+    assert sorted(calls) == ["first", "first", "second", "second", "second"]
+
+
+def test_a_task_of_a_template_that_is_gone_waits_for_it(
+    db: Path, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = TaskTemplate("slow")
+    slow.node("n")(lambda ctx: ctx.terminated.wait(20))
+    with LocalServer(slow, db=db) as server:
+        task_id = connect(server).start("slow")
+        prepared = connect(server).prepare("slow")
+    with LocalServer(template("other"), db=db) as server:
+        api = connect(server)
+        assert api.get(task_id)["status"] in ("pending", "running")
+        assert api.finalize(prepared).status_code == 404
+        assert any(task_id in record.message and '"slow"' in record.message for record in caplog.records)
+    with LocalServer(template("slow"), db=db) as server:
+        assert list(connect(server).watch(task_id))[-1].name == "taskEnd"
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from requence.local import LocalServer, TaskTemplate
+
+t = TaskTemplate("t")
+
+@t.node
+def first(ctx):
+    with Path(sys.argv[2]).open("a") as log:
+        log.write(ctx.task_id + "\\n")
+    return ctx.input
+
+@t.node(after=first)
+def second(ctx):
+    time.sleep(0.002)
+    return ctx.input * 2
+
+with LocalServer(t, db=sys.argv[1]) as server:
+    print(server.access_token, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def launch(tmp_path: Path, db: Path) -> Iterator[Callable[[], tuple[subprocess.Popen[str], str]]]:
+    children: list[subprocess.Popen[str]] = []
+    script = tmp_path / "server.py"
+    script.write_text(KILLED)
+
+    def launched() -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, str(script), str(db), str(tmp_path / "calls")]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        children.append(child)
+        assert child.stdout is not None
+        return child, child.stdout.readline().strip()
+
+    yield launched
+    for child in children:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def test_a_killed_server_has_lost_nothing_it_acknowledged(
+    tmp_path: Path, launch: Callable[[], tuple[subprocess.Popen[str], str]]
+) -> None:
+    child, token = launch()
+    accepted: list[str] = []
+    with Api(token) as api, suppress(httpx.TransportError):  # the kill came between
+        for number in range(1000):
+            accepted.append(api.start("t", number))
+            if number == 40:  # some have ended, some run, some wait, and more are coming
+                threading.Timer(0.01, child.kill).start()
+    assert child.wait(10) == -signal.SIGKILL
+    assert len(accepted) > 40
+
+    _, again = launch()
+    assert again == token
+    with Api(again) as api:
+        for number, task_id in enumerate(accepted):
+            events = list(api.watch(task_id))
+            assert events[-1].payload["result"] == 2 * number
+            assert [event.position for event in events] == list(range(1, len(events) + 1))
+            updates = [event.alias for event in events if event.name == "nodeUpdate"]
+            assert updates == ["first", "second"]  # a node that has delivered is not run again
+    assert set((tmp_path / "calls").read_text().split()) >= set(accepted)
+
+
+def test_an_acknowledged_event_is_in_the_file_of_a_killed_server(
+    launch: Callable[[], tuple[subprocess.Popen[str], str]],
+) -> None:
+    child, token = launch()
+    with Api(token) as api:
+        task_id = api.start("t", 1)
+        ended = list(api.watch(task_id))
+        prepared = api.prepare("t")
+        aborted = api.prepare("t")
+        api.post("abort", aborted, b"no")
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(10)
+    _, again = launch()
+    with Api(again) as api:
+        assert list(api.watch(task_id)) == ended
+        assert api.get(prepared)["status"] == "idle"
+        assert api.get(aborted)["statusText"] == "no"
+        assert api.finalize(prepared, 2).status_code == 200
+        assert list(api.watch(prepared))[-1].payload["result"] == 4
