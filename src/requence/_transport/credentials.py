@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from requence._client import Client
 from requence._json import as_object
@@ -35,57 +36,84 @@ def find_access_token(argument: object, client: Client) -> AccessToken:
     for source, text in sources:
         if text and text.strip():
             return decode_access_token(text, source=source)
-    configured = _from_pyproject(Path.cwd())
-    if configured is not None:
-        source, text = configured
+    found, looked_at = _from_pyproject()
+    if found is not None:
+        source, text = found
         return decode_access_token(text, source=source)
     raise ConfigurationError(
         "No access token was found. Looked at: the argument access_token, the client, the environment "
-        f"variables {' and '.join(_VARIABLES)}, and the tables [requence] and [tool.requence] of the "
-        f"pyproject.toml files from {Path.cwd()} upward",
+        f"variables {' and '.join(_VARIABLES)}, and {looked_at}",
         hint="copy a token from the Requence UI, or run a server of your own: "
         "`requence local FILE -- COMMAND` sets the variable for the command",
     )
 
 
-def _from_pyproject(start: Path) -> tuple[str, str] | None:
-    home = Path.home()
+def _from_pyproject() -> tuple[tuple[str, str] | None, str]:
+    """Returns the source and the text of a token, if there is one, and where it was looked for."""
+    try:
+        start = Path.cwd()
+    except OSError:
+        return None, "no pyproject.toml, since the current directory is gone"
+    looked_at = f"the tables [requence] and [tool.requence] of the pyproject.toml files from {start} upward"
+    last = _homes()
     for directory in (start, *start.parents):
         file = directory / "pyproject.toml"
-        if file.is_file():
+        if os.path.isfile(file):  # unlike Path.is_file, never raises
             if not _is_ours(file):
-                return None
+                return None, f"{looked_at} to {file}, which was not read since it belongs to another user"
             found = _read_token(file)
             if found is not None:
-                return found
-        if (directory / ".git").exists() or directory == home:
-            return None
-    return None
+                return found, looked_at
+        if os.path.lexists(directory / ".git") or directory in last:
+            break
+    return None, looked_at
+
+
+def _homes() -> frozenset[Path]:
+    """Returns the home directory as it is called and as the current directory would call it."""
+    try:
+        home = Path.home()
+        return frozenset({home, home.resolve()})
+    except (OSError, RuntimeError):  # a user without a home, as in some containers
+        return frozenset()
 
 
 def _is_ours(file: Path) -> bool:
     getuid = getattr(os, "getuid", None)
-    return getuid is None or file.stat().st_uid == getuid()
+    try:
+        return getuid is None or file.stat().st_uid == getuid()
+    except OSError:
+        return True  # reading it will tell what is wrong
 
 
 def _read_token(file: Path) -> tuple[str, str] | None:
-    try:
-        content = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    content, problem = _read_toml(file)
+    if problem is not None:
         raise ConfigurationError(
-            f"{file} could not be read while looking for an access token: {error}",
+            f"{file} could not be read while looking for an access token: {problem}",
             hint="mend the file, or give the token as an argument or in REQUENCE_ACCESS_TOKEN",
-        ) from error
+        )
     tool = as_object(content.get("tool")) or {}
     for table_name, table in (("requence", content.get("requence")), ("tool.requence", tool.get("requence"))):
         fields = as_object(table) or {}
         for key in _KEYS:
-            value: object = fields.get(key)
-            if value is None or value == "":
-                continue
+            value: object = fields.get(key, "")
             source = f"{key} in [{table_name}] of {file}"
             if not isinstance(value, str):
                 raise ConfigurationError(f"{source} must be text, not {type(value).__name__}")
             if value.strip():
                 return source, value
     return None
+
+
+def _read_toml(file: Path) -> tuple[dict[str, Any], str | None]:
+    """Returns the file's content, or what is wrong with it.
+
+    Raises nothing: the errors of the decoders carry the whole file, and with it the token.
+    """
+    try:
+        return tomllib.loads(file.read_text("utf-8")), None
+    except (OSError, ValueError) as error:
+        return {}, str(error)
+    except RecursionError:
+        return {}, "it is nested too deep"
