@@ -74,7 +74,10 @@ class RequenceError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., RequenceError], tuple[Any, ...]]:
         # Subclasses take keyword-only arguments, which the default protocol cannot repeat.
-        return _rebuild, (type(self), self.message, dict(self.__dict__))
+        state = dict(self.__dict__)
+        if "__notes__" in state:
+            state["__notes__"] = list(state["__notes__"])  # notes on a copy are not notes on the original
+        return _rebuild, (type(self), self.message, state)
 
 
 def _rebuild(cls: type[E_co], message: str, state: dict[str, Any]) -> E_co:
