@@ -29,7 +29,7 @@ WORD = re.compile(r"[^\W\d_][\w'-]*")
 FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(\s*<?([^\s)>]+)")
-BARE_URL = re.compile(r"(?<![(<\w])https?://[^\s<>)\]\"'`]+")
+BARE_URL = re.compile(r"(?<![(\w])https?://[^\s<>)\]\"'`]+")
 WORDS_PER_MINUTE = 220
 
 
