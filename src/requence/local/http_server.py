@@ -31,6 +31,7 @@ async def serve(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         # Longer than clients keep idle connections, so that they close first and no request meets a closed one.

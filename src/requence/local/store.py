@@ -267,7 +267,8 @@ def _explained(path: Path | None) -> Generator[None]:
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise ConfigurationError(
-                f"{path} is in use by another server", hint="stop that one, or choose another file: db=…, on the command line --db …"
+                f"{path} is in use by another server",
+                hint="stop that one, or choose another file (db=…, on the command line --db …)",
             ) from None
         raise ConfigurationError(f"The file {path} cannot be used: {error}") from error
     except sqlite3.DatabaseError as error:
