@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from requence import Client
 from requence._client import default_client, default_client_set_to
-from requence.exceptions import ConfigurationError
+from requence.exceptions import ConfigurationError, UsageError
 
 make: Callable[..., Client] = Client
 """The constructor without its types, to be called wrongly."""
@@ -115,3 +117,13 @@ def test_the_default_client_comes_back_after_an_error() -> None:
     with pytest.raises(ValueError, match="in between"):
         fail()
     assert default_client() is before
+
+
+def test_a_client_is_not_pickled_but_can_be_copied() -> None:
+    """The token must not end up in a file or a queue; a frozen value is its own copy."""
+    client = Client("a token that must not leave")
+    with pytest.raises(UsageError, match="access token would be in the pickle") as caught:
+        pickle.dumps(client)
+    assert "must not leave" not in repr(caught.value)
+    assert copy.copy(client) is client
+    assert copy.deepcopy({"client": client})["client"] is client

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 
-from requence.exceptions import ConfigurationError
+from requence.exceptions import ConfigurationError, UsageError
 
 __all__ = ["Client", "default_client", "default_client_set_to"]
 
@@ -52,6 +53,19 @@ class Client:
             _check_seconds("patience", self.patience)
         _check_count("retries", self.retries, least=0)
         _check_count("max_event_size", self.max_event_size, least=1)
+
+    def __getstate__(self) -> NoReturn:
+        # An error instead of a token that lies in a file or a queue without anybody having meant it.
+        raise UsageError(
+            "A Client is not pickled, since its access token would be in the pickle",
+            hint="make the Client where it is used",
+        )
+
+    def __copy__(self) -> Client:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Client:
+        return self
 
 
 def _check_seconds(name: str, value: object) -> None:

@@ -66,6 +66,8 @@ class Run:
             async with asyncio.timeout(timeout):
                 return await (await self._followed()).outcome()
         except TimeoutError:
+            if timeout is None:
+                raise
             started = self._start().started
             url = started.url if started else None
             raise TaskWaitTimeout(
