@@ -119,11 +119,11 @@ class Engine:
         record = self.record(task_id)
         if self._store.terminal_event(task_id) is not None:
             return
+        require_ack = record.request is not None and record.request.require_ack
+        self.journal.append(record, events.task_aborted(reason, require_ack=require_ack))
         if active := self._active.get(task_id):
             active.run.terminate()
             active.work.cancel()
-        require_ack = record.request is not None and record.request.require_ack
-        self.journal.append(record, events.task_aborted(reason, require_ack=require_ack))
         self._waiting = [entry for entry in self._waiting if entry[-1] != task_id]
         heapq.heapify(self._waiting)
 
