@@ -41,7 +41,11 @@ class Pending(Generic[T_co]):
         self._keep = keep
 
     def __await__(self) -> Generator[Any, None, T_co]:
-        return self._io.run_async(self._wait()).__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> T_co:
+        # In a coroutine of our own: its frame keeps `self`, and so the handle, which may have no other reference.
+        return await self._io.run_async(self._wait())
 
     def __repr__(self) -> str:
         return f"<{self._spelling}: to be awaited; without asyncio use task.sync.{self._spelling.split('.')[-1]}>"
