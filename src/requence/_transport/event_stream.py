@@ -8,6 +8,7 @@ stream is opened again from the last position.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -37,6 +38,7 @@ _log = logging.getLogger("requence.transport")
 
 _SILENCE_WITHOUT_COMMENTS = 300.0
 _SILENCE_AT_LEAST = 30.0
+_BROKEN_REPLAYS = 3  # after which a log that breaks off before anything new is taken to have nothing new
 _POSITION_DIGITS = 18  # what fits a 64-bit integer; a longer number is no position
 
 
@@ -58,10 +60,20 @@ class StreamEvent:
 class _DropError(Exception):
     """The connection is of no more use; the stream goes on with the next one."""
 
-    def __init__(self, reason: str, *, at_least: float = 0.0, status: int | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        at_least: float = 0.0,
+        status: int | None = None,
+        whole: bool = False,
+        damaged: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.at_least = at_least
         self.status = status
+        self.whole = whole  # whether the service has said all that it had to say
+        self.damaged = damaged  # whether it is left only to fetch an event again
 
 
 class EventStream:
@@ -89,7 +101,7 @@ class EventStream:
             task_id: For the errors.
             terminal: The names of the events that end a task: a damaged one cannot be skipped.
             is_over: Asked after a connection that brought nothing new: does the service say that the task has
-                ended? Then the iteration ends, without a terminal event.
+                ended? If then the log has nothing more either, the iteration ends without a terminal event.
             position: Where to begin; None means at the start.
         """
         self.position = position
@@ -98,11 +110,14 @@ class EventStream:
         self._task_id = task_id
         self._terminal = terminal
         self._is_over = is_over
+        self._last_key: str | int | None = None  # tells the last event from others at the same position
         self._unnumbered: set[str | int] = set()
-        self._suspect: int | str | None = None
+        self._damaged: dict[tuple[int | None, int], int] = {}  # how often each damaged event came
         self._retry = 0.0
         self._longest_silence: float | None = None
         self._contact = 0.0
+        self._over = False  # whether the service has said that the task has ended
+        self._open = self._progress = False  # of the present connection
 
     async def events(self) -> AsyncGenerator[StreamEvent]:
         """Yields each event once, in order, until the consumer stops or the task is over.
@@ -116,21 +131,26 @@ class EventStream:
         self._contact = loop.time()
         pauses = 0
         while True:
-            opened, news = loop.time(), False
+            opened = loop.time()
+            self._open = self._progress = False
             try:
                 async with aclosing(self._connection()) as connection:
                     async for event in connection:
-                        news = True
+                        self._progress = True
                         yield event
                         self.position = event.position if event.position is not None else self.position
-                drop = _DropError("the service closed the stream")
-                if not news and await self._settled():
-                    return
+                drop = _DropError("the service closed the stream", whole=True)
             except _DropError as error:
                 drop = error
-            if news or loop.time() - opened > STREAMS.cap:
+            if self._open and not self._progress and not drop.damaged:
+                if self._over and (drop.whole or pauses >= _BROKEN_REPLAYS):
+                    return
+                if not self._over and await self._ask():
+                    continue  # the last event may have been logged after the connection ended, so look once more
+            if self._progress or loop.time() - opened > STREAMS.cap:
                 pauses = 0
-            self._check_patience(loop.time(), drop)
+            if await self._is_hopeless(loop.time(), drop):
+                return
             pause = STREAMS.pause(pauses, dice=random.random(), at_least=max(drop.at_least, self._retry))  # noqa: S311
             _log.debug("stream of task %s: %s; opening it again in %.2f s", self._task_id, drop, pause)
             await asyncio.sleep(pause)
@@ -144,6 +164,7 @@ class EventStream:
         try:
             async with session().open_stream(request, timeout=self._api.client.call_timeout) as stream:
                 await self._check_answer(stream)
+                self._open = True
                 self._contact = loop.time()
                 while True:
                     began, comments = self._contact, parser.comments
@@ -160,8 +181,9 @@ class EventStream:
                         decoded = self._decode(event)
                         if decoded is not None and self._is_new(decoded, event):
                             yield decoded
+                    parser.feed(b"")  # raises if the same bytes have begun an event that is too large
         except LostConnectionError as error:
-            raise _DropError(error.message) from error
+            raise _DropError(error.message, whole=error.silent) from error
         except EventTooLargeError as error:
             limit = self._api.client.max_event_size
             raise StreamEventTooLarge(
@@ -173,10 +195,14 @@ class EventStream:
                 hint="raise the limit with Client(max_event_size=…)",
             ) from None
         finally:
+            if self._open:
+                self._contact = loop.time()  # a silent connection is contact for as long as it holds
             if parser.retry is not None:
                 self._retry = min(parser.retry / 1000, STREAMS.cap)
 
     def _silence_limit(self) -> float:
+        if self._over:
+            return self._api.client.call_timeout  # what there is to say is in the log already
         if self._longest_silence is None:
             return _SILENCE_WITHOUT_COMMENTS
         return max(_SILENCE_AT_LEAST, 3 * self._longest_silence)
@@ -184,13 +210,6 @@ class EventStream:
     async def _check_answer(self, stream: OpenStream) -> None:
         if stream.status == 200 and stream.content_type == "text/event-stream":
             return
-        body = await stream.read_error_body()
-        if is_transient(stream.status):
-            raise _DropError(
-                f"the service answered {stream.status}",
-                at_least=retry_after(stream.headers.get("Retry-After"), now=datetime.now(UTC)),
-                status=stream.status,
-            )
         step = "watching the task"
         if stream.status == 200:
             raise TaskException(
@@ -198,27 +217,37 @@ class EventStream:
                 task_id=self._task_id,
                 status_code=200,
             )
-        raise refusal(step, stream.status, body, task_id=self._task_id)
+        if is_transient(stream.status):
+            raise _DropError(
+                f"the service answered {stream.status}",
+                at_least=retry_after(stream.headers.get("Retry-After"), now=datetime.now(UTC)),
+                status=stream.status,
+            )
+        raise refusal(step, stream.status, await stream.read_error_body(), task_id=self._task_id)
 
     def _decode(self, event: ServerSentEvent) -> StreamEvent | None:
         """Returns the decoded event, or None for a damaged one that came damaged twice."""
         numbered = event.id.isascii() and event.id.isdigit() and len(event.id) <= _POSITION_DIGITS
         position = int(event.id) if numbered else None
         try:
-            value: object = msgspec.json.decode(event.data)
-        except msgspec.DecodeError as error:
+            value = _decoded(event.data)
+        except (ValueError, RecursionError) as error:
             problem = str(error)
         else:
             payload = as_object(value)
             if payload is not None:
                 return StreamEvent(position, event.name, payload)
             problem = f"a {type(value).__name__} where an object was expected"
-        if position is not None and self.position is not None and position <= self.position:
+        if position is not None and self.position is not None and position < self.position:
             return None
-        where = position if position is not None else event.data
-        if self._suspect != where:
-            self._suspect = where
-            raise _DropError(f"the event at position {position} is damaged ({problem})")
+        if position == self.position and (position, 0) in self._damaged:
+            return None  # skipped before, and replayed
+        which = (position, hash((event.name, event.data)) if position in (None, self.position) else 0)
+        self._damaged[which] = times = self._damaged.get(which, 0) + 1
+        if times == 1:
+            raise _DropError(f"the event at position {position} is damaged ({problem})", damaged=True)
+        if times > 2:
+            return None
         if event.name in self._terminal:
             raise TaskException(
                 f"The task has ended ({event.name}), but its last update cannot be read: {problem}",
@@ -231,36 +260,67 @@ class EventStream:
             position,
             problem,
         )
+        if position is not None:
+            self.position = position
+        self._progress = True
         return None
 
     def _is_new(self, event: StreamEvent, raw: ServerSentEvent) -> bool:
-        if event.position is not None:
-            return self.position is None or event.position > self.position
-        # Without positions only the events themselves tell a replay from news.
+        # An event without an id of its own has that of the event before it. So among those at one position, as
+        # among those without any, only the events themselves tell a replay from news.
         update_id = event.payload.get("updateId")
         key = update_id if isinstance(update_id, str) else hash((raw.name, raw.data))
-        if key in self._unnumbered:
+        if event.position is None or event.position == self.position:
+            if key == self._last_key or key in self._unnumbered:
+                return False
+            self._unnumbered.add(key)
+            return True
+        if self.position is not None and event.position < self.position:
             return False
-        self._unnumbered.add(key)
+        self._last_key = key
         return True
 
-    async def _settled(self) -> bool:
-        """Asks whether the task has ended. Any answer is contact; none is a drop like the others."""
+    async def _ask(self) -> bool:
+        """Asks whether the task has ended, and keeps a yes. An answer is contact; a lost one is a no."""
         try:
-            over = await self._is_over()
+            self._over = await self._is_over()
         except RequenceUnreachableException as error:
-            raise _DropError(error.message, status=error.status) from error
+            _log.debug("task %s could not be asked for: %s", self._task_id, error)
+            return False
+        except TaskException as error:
+            if error.status_code is None or not (error.status_code < 300 or is_transient(error.status_code)):
+                raise
+            _log.warning("task %s could not be asked for: %s", self._task_id, error)
+            return False
         self._contact = asyncio.get_running_loop().time()
-        return over
+        return self._over
 
-    def _check_patience(self, now: float, drop: _DropError) -> None:
-        patience = self._api.client.patience
-        if patience is None or now - self._contact <= patience:
-            return
+    async def _is_hopeless(self, now: float, drop: _DropError) -> bool:
+        """Says, when the patience is at its end, whether the task is over without its last events.
+
+        Raises:
+            StreamInterruptedError: The service does not answer at all.
+        """
+        patience, contact = self._api.client.patience, self._contact
+        without_contact = now - contact
+        if patience is None or without_contact <= patience:
+            return False
+        if self._over or await self._ask():
+            return True
+        if self._contact != contact:
+            return False  # the task runs and is reachable, only its stream is not
         raise StreamInterruptedError(
-            f"There was no contact with the service for {now - self._contact:.0f} seconds ({drop}); "
+            f"There was no contact with the service for {without_contact:.0f} seconds ({drop}); "
             f"the task may still run",
             position=self.position,
             status=drop.status,
             hint=f"look at it again later by its id, {self._task_id}; Client(patience=None) waits for ever",
         ) from drop
+
+
+def _decoded(text: str) -> object:
+    """Decodes JSON; also halves of surrogate pairs, from texts cut in two, which JavaScript sends."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -21,6 +21,9 @@ __all__ = ["Answer", "LostConnectionError", "OpenStream", "Request", "Session", 
 
 _CONNECT_TIMEOUT = 5.0
 _CALLS_AT_ONCE = 20
+# Many servers close a connection that was idle for 5 seconds. A request that meets one at that moment is lost, and
+# a finalize that is lost has to be asked for: so idle connections are given up before.
+_KEEP_ALIVE = 4.0
 _USER_AGENT = f"requence-python/{__version__}"
 
 
@@ -48,13 +51,16 @@ class LostConnectionError(RequenceUnreachableException):
 
     Attributes:
         sent: False if the connection was never established, so that the service cannot have seen the request.
+        silent: Whether the connection was still there, but nothing came.
     """
 
     sent: bool
+    silent: bool
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, silent: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.silent = silent
 
 
 class OpenStream:
@@ -80,15 +86,19 @@ class OpenStream:
             async with asyncio.timeout(silence):
                 return await self._response.content.readany()
         except TimeoutError as error:
-            raise LostConnectionError(f"the stream was silent for {silence:g} seconds", sent=True) from error
+            raise LostConnectionError(
+                f"the stream was silent for {silence:g} seconds", sent=True, silent=True
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise _lost(error, self._response.url) from _without_secrets(error)
 
-    async def read_error_body(self, limit: int = 65536) -> bytes:
-        """Returns the beginning of an answer that is not a stream."""
+    async def read_error_body(self, limit: int = 65536, within: float = 2.0) -> bytes:
+        """Returns the beginning of an answer that is not a stream: what of it comes within some seconds."""
         body = b""
-        while len(body) < limit and (piece := await self.read(silence=5.0)):
-            body += piece
+        with suppress(LostConnectionError, TimeoutError):
+            async with asyncio.timeout(within):
+                while len(body) < limit and (piece := await self.read(silence=within)):
+                    body += piece
         return body[:limit]
 
 
@@ -98,7 +108,7 @@ class Session:
     def __init__(self) -> None:
         self._http = aiohttp.ClientSession(
             # Streams are open for hours and must not take the places of calls: calls queue at a semaphore.
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": _USER_AGENT},
             trust_env=False,  # with it, a netrc entry for the host would replace the bearer

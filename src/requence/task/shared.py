@@ -14,7 +14,10 @@ E = TypeVar("E", bound=BaseException)
 
 def fresh(error: E) -> E:
     """Returns a copy of an error that is raised more than once, so that tracebacks do not pile up in it."""
-    own = copy.copy(error)
+    try:
+        own = copy.copy(error)
+    except Exception:  # an exception of another package, that cannot be copied
+        return error
     own.__cause__ = error.__cause__
     return own
 
