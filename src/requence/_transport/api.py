@@ -37,6 +37,8 @@ __all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started"]
 
 M = TypeVar("M")
 
+_NOT_UNDERSTOOD = (msgspec.DecodeError, AttributeError, TypeError, ValueError, RecursionError)
+
 
 class _RefusalFacts(TypedDict, total=False):
     otherwise: type[TaskException]
@@ -143,7 +145,7 @@ class Api:
             show_url = _optional_text(made.urls.show)
         return Started(
             task_id=_required_text(step, "taskId", made.task_id),
-            watch_url=watch_url and self._server_url(step, "urls.watch", watch_url),
+            watch_url=watch_url,
             url=show_url,
         )
 
@@ -195,7 +197,12 @@ class Api:
         await self._repeat("acknowledging the task's result", request, task_id=task_id)
 
     def watch_request(self, url: str, *, since: str | None, last_position: int | None) -> Request:
-        """Returns the request that opens an event stream at `url`, a URL that the service gave."""
+        """Returns the request that opens an event stream at `url`, a URL that the service gave.
+
+        Raises:
+            TaskException: The bearer may not be sent there.
+        """
+        url = self._server_url("starting the task", "urls.watch", url)
         body = WatchRequest(since=since, last_position=UNSET if last_position is None else last_position)
         return Request(
             "POST",
@@ -265,12 +272,14 @@ class Api:
     def _server_url(self, step: str, field: str, value: object) -> str:
         """Returns a URL that the service gave, if the bearer may be sent there."""
         url = _required_text(step, field, value)
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise TaskException(f"The service answered {step} with a {field} that is not an http URL")
-        if parts.scheme == "http" and self._token.base_url.startswith("https:"):
+        scheme = _scheme(url)
+        if scheme is None:
             raise TaskException(
-                f"The service answered {step} with a {field} without encryption: "
+                f"The service's answer to {step} is not understood: {field} is not a usable http URL"
+            )
+        if scheme == "http" and self._token.base_url.startswith("https:"):
+            raise TaskException(
+                f"The service's answer to {step} has a {field} without encryption: "
                 "the access token is not sent there"
             )
         return url
@@ -288,20 +297,46 @@ async def _pause(repetition: int, *, at_least: float = 0.0) -> None:
 
 
 def _parse(step: str, answer: Answer, from_dict: Callable[[dict[str, Any]], M]) -> M:
+    fields: dict[str, Any] = {}
     try:
         value: object = msgspec.json.decode(answer.body)
-        fields = as_object(value)
-        if fields is None:
+        found = as_object(value)
+        if found is None:
             raise TypeError(f"a {type(value).__name__} where an object was expected")
         # A null where something is optional says the same as leaving it out, which the models expect.
-        return from_dict({name: field for name, field in fields.items() if field is not None})
+        fields = {name: field for name, field in found.items() if field is not None}
+        return from_dict(fields)
     except KeyError as error:
         problem = f"{error.args[0]} is missing"
-    except (msgspec.DecodeError, AttributeError, TypeError, ValueError) as error:
-        problem = str(error)
+    except _NOT_UNDERSTOOD as error:
+        problem = _naming_the_field(fields, from_dict) or str(error)
     raise TaskException(
         f"The service's answer to {step} is not understood: {problem}", status_code=answer.status
     )
+
+
+def _naming_the_field(fields: dict[str, Any], from_dict: Callable[[dict[str, Any]], M]) -> str | None:
+    """Returns which optional field is at fault: the one without which the answer is understood."""
+    for name in fields:
+        try:
+            from_dict({other: field for other, field in fields.items() if other != name})
+        except (KeyError, *_NOT_UNDERSTOOD):
+            continue
+        return f"{name} is of another type than expected"
+    return None
+
+
+def _scheme(url: str) -> str | None:
+    """Returns the scheme of a URL that a request can be sent to, else None."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    # A user in the URL would take the place of the bearer; a blank or a line end would end the request's line.
+    if not usable or parts.username is not None or not url.isprintable() or " " in url:
+        return None
+    return parts.scheme
 
 
 def _required_text(step: str, field: str, value: object) -> str:

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 
 from requence._transport.api import Api, LostAnswerError, Prepared, Started
+from requence._transport.retry import is_transient
 from requence.exceptions import (
     RequenceError,
     RequenceUnreachableException,
@@ -73,6 +74,8 @@ class Start:
             return
         if isinstance(failure, TaskException):
             failure.task_template = self._order.task_template
+            if failure.task_id is None and self._prepared.done():
+                failure.task_id = self._prepared.result().task_id
         for future in (self._prepared, self._done):
             if not future.done():
                 future.set_exception(failure)
@@ -165,6 +168,9 @@ class Start:
         """Finds out whether a finalize whose answer was lost has started the task."""
         status = await self._ask(prepared.task_id)
         if status == "idle":
+            aborted = self._aborted(prepared)
+            if aborted is not None:
+                raise aborted from lost
             try:
                 return await self._finalize(prepared)
             except LostAnswerError as again:
@@ -192,11 +198,14 @@ class Start:
                     try:
                         return known_status((await self.api.get(task_id, repeat=False)).status)
                     except RequenceUnreachableException:
-                        if pause is None:
+                        pass
+                    except TaskException as error:
+                        if error.status_code is None or not is_transient(error.status_code):
                             return None
+                    if pause is not None:
                         await asyncio.sleep(pause)
-        except (TaskException, TimeoutError):
-            return None
+        except TimeoutError:
+            pass
         return None
 
     def _aborted(self, prepared: Prepared) -> TaskAbortedError | None:
