@@ -1,0 +1,518 @@
+"""A task service that does what a test's script says, and records what it is asked.
+
+```python
+with ScriptedServer() as server:
+    server.script("finalize", Lose(), started())       # one step for each call, then the usual answer again
+    server.always("watch", Answer(503))
+    Task("my-template", client=server.client)
+    server.wait_until(lambda: len(server.calls("watch")) == 2)
+```
+
+What no script says is answered as by a service whose tasks succeed at once. The URLs to start and to follow a task
+are none that could be guessed from its id, so only who uses them whole gets there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias, cast
+
+import pytest
+
+from requence import Client
+from requence._token import encode_access_token
+from requence._transport.io_thread import io_thread
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Gate",
+    "Lose",
+    "Operation",
+    "ScriptedServer",
+    "Step",
+    "Stream",
+    "check_nothing_is_left",
+    "end",
+    "event",
+    "from_position",
+    "prepared",
+    "report",
+    "started",
+]
+
+BEARER = "secret-of-the-scripted-server"
+PATIENCE = 10.0  # seconds after which what a test waits for will not happen any more
+
+Operation: TypeAlias = Literal["prepare", "finalize", "watch", "get", "ack", "abort", "protect", "unknown"]
+_BY_PREFIX: Mapping[str, Operation] = {
+    "POST /api/task/prepare/": "prepare",
+    "POST /start-here/": "finalize",
+    "POST /follow-here/": "watch",
+    "POST /api/task/ack/": "ack",
+    "POST /api/task/abort/": "abort",
+    "POST /api/task/protect/": "protect",
+    "GET /api/task/": "get",
+}
+_PHRASES = {200: "OK", 204: "No Content"}
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as it came, before it was answered.
+
+    Attributes:
+        operation: Which operation of the service it asks for.
+        method: Its method.
+        path: Its target byte for byte, with percent signs and the query.
+        headers: Its headers, names in lower case.
+        body: Its body; empty if the script lost the request before reading that.
+        connection: The number of the connection it came on.
+        at: When it came, on the clock of `time.monotonic`.
+        left: Whether the client closed the connection while the answer was still going on.
+    """
+
+    operation: Operation
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+    at: float
+    left: bool = False
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+
+class Gate:
+    """What a step waits for until the test opens it."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._opened = False
+
+    def open(self) -> None:
+        """Lets the server go on, now and at each later time. May be called in any thread."""
+        with self._lock:
+            self._opened = True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._open.set)
+
+    async def wait(self) -> None:
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            if self._opened:
+                self._open.set()
+        await self._open.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as a whole.
+
+    Attributes:
+        status: The HTTP status.
+        body: Bytes, a text, or what is to be sent as JSON.
+        headers: More headers; they replace those of the same name.
+        when: Do not answer before this gate is open.
+        lost: Act on the request, but close the connection instead of answering.
+        length: Claim this many bytes of body, and close the connection after those there are.
+    """
+
+    status: int = 200
+    body: bytes | str | dict[str, Any] | list[Any] = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    when: Gate | None = None
+    lost: bool = False
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """No answer: the connection is closed.
+
+    Attributes:
+        before_body: Close it before the body is read, else after the whole request.
+        reset: Close it by a reset, else properly.
+    """
+
+    before_body: bool = False
+    reset: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An event stream: chunks of bytes as they are to be sent, each on its own; a gate among them is waited for.
+
+    Attributes:
+        chunks: What is sent.
+        end: Afterwards: `close` ends the answer properly, `cut` closes the connection where it is, `reset` resets
+            it, `open` says nothing more until the client leaves.
+        content_type: The answer's content type.
+        chunked: Whether the end of the answer is marked; else it lasts until the connection is closed.
+        status: The HTTP status.
+    """
+
+    chunks: Sequence[bytes | Gate] = ()
+    end: Literal["close", "cut", "reset", "open"] = "close"
+    content_type: str = "text/event-stream"
+    chunked: bool = True
+    status: int = 200
+
+
+Step: TypeAlias = "Answer | Lose | Stream | Callable[[Call], Answer | Lose | Stream]"
+
+
+class ScriptedServer:
+    """The server, on loopback, in a thread of its own. A context manager.
+
+    Attributes:
+        url: The API's base URL.
+        access_token: A token for it.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.access_token = ""
+        self._changed = threading.Condition()
+        self._calls: list[Call] = []
+        self._connections: dict[int, asyncio.StreamWriter] = {}
+        self._accepted = 0
+        self._script: dict[Operation, deque[Step]] = {}
+        self._always: dict[Operation, Step] = {}
+        self._tasks_made = 0
+        self._faults: list[BaseException] = []
+        self._loop = asyncio.new_event_loop()
+        self._listener: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="scripted-server")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        port = self._on_loop(self._listen())
+        self.url = f"http://127.0.0.1:{port}/api"
+        self.access_token = encode_access_token(BEARER, self.url)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._on_loop(self._stop())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        if self._faults and error is None:
+            raise self._faults[0]
+
+    @property
+    def client(self) -> Client:
+        """A client of this server."""
+        return self.client_with()
+
+    def client_with(self, **settings: Any) -> Client:
+        """Returns a client of this server with settings of its own."""
+        return Client(self.access_token, **settings)
+
+    def script(self, operation: Operation, *steps: Step) -> None:
+        """Says how the next calls of an operation are answered, one step for each."""
+        self._script.setdefault(operation, deque()).extend(steps)
+
+    def always(self, operation: Operation, step: Step) -> None:
+        """Says how the calls of an operation are answered for which there is no step in the script."""
+        self._always[operation] = step
+
+    def calls(self, operation: Operation | None = None) -> list[Call]:
+        """Returns the requests so far: all, or those of one operation."""
+        with self._changed:
+            return [call for call in self._calls if operation in (None, call.operation)]
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations that were asked for so far, in order."""
+        return [call.operation for call in self.calls()]
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        with self._changed:
+            return len(self._connections)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Blocks until a condition on this server holds.
+
+        Raises:
+            AssertionError: It did not come to that.
+        """
+        with self._changed:
+            if not self._changed.wait_for(condition, timeout=PATIENCE):
+                raise AssertionError(f"it did not come to that; the server was asked: {self._calls}")
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits like `wait_until`, without blocking the running loop."""
+        await asyncio.to_thread(self.wait_until, condition)
+
+    def go_away(self) -> None:
+        """Closes everything, for good: no connection will be accepted any more."""
+        self._on_loop(self._stop())
+
+    def _on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _listen(self) -> int:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return cast("int", self._listener.sockets[0].getsockname()[1])
+
+    async def _stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for writer in self._connections.values():
+            writer.transport.abort()
+        serving = list(self._serving)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.sleep(0)  # transports close in the loop's next round
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._serving.add(task)
+        with self._changed:
+            self._accepted += 1
+            number = self._accepted
+            self._connections[number] = writer
+        try:
+            while await self._serve_one(number, reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client left
+        except asyncio.CancelledError:
+            pass  # the server stops; asyncio would report a cancelled connection as an error
+        except BaseException as error:
+            self._faults.append(error)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+            self._serving.discard(task)
+            with self._changed:
+                del self._connections[number]
+                self._changed.notify_all()
+
+    async def _serve_one(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Reads and answers one request; returns whether the connection can go on."""
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        except asyncio.IncompleteReadError:
+            return False
+        first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+        method, path, _ = first.split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        said = f"{method} {path}"
+        known: list[Operation] = [name for prefix, name in _BY_PREFIX.items() if said.startswith(prefix)]
+        operation: Operation = known[0] if known else "unknown"
+        call = Call(operation, method, path, headers, b"", number, time.monotonic())
+        queue = self._script.get(operation)
+        step = queue.popleft() if queue else self._always.get(operation, self._as_usual)
+        if not (isinstance(step, Lose) and step.before_body):
+            call.body = await reader.readexactly(int(headers.get("content-length", "0")))
+        with self._changed:
+            self._calls.append(call)
+            self._changed.notify_all()
+        if callable(step):
+            step = step(call)
+        if isinstance(step, Lose):
+            if step.reset:
+                _reset(writer)
+            return False
+        if isinstance(step, Answer):
+            return await self._answer(step, writer)
+        return await self._stream(step, call, reader, writer)
+
+    async def _answer(self, answer: Answer, writer: asyncio.StreamWriter) -> bool:
+        if answer.when is not None:
+            await answer.when.wait()
+        if answer.lost:
+            return False
+        body, content_type = answer.body, "text/plain; charset=utf-8"
+        if isinstance(body, str):
+            body = body.encode()
+        elif not isinstance(body, bytes):
+            body, content_type = json.dumps(body).encode(), "application/json"
+        length = len(body) if answer.length is None else answer.length
+        headers = {"Content-Type": content_type, "Content-Length": str(length), **answer.headers}
+        writer.write(_head(answer.status, headers) + body)
+        await writer.drain()
+        return answer.length is None
+
+    async def _stream(
+        self, stream: Stream, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        headers = {"Content-Type": stream.content_type, "Cache-Control": "no-store"}
+        headers |= {"Transfer-Encoding": "chunked"} if stream.chunked else {"Connection": "close"}
+        writer.write(_head(stream.status, headers))
+        leaving = asyncio.ensure_future(_closed_by_client(reader))
+        playing = asyncio.ensure_future(self._play(stream, writer))
+        try:
+            await asyncio.wait({leaving, playing}, return_when=asyncio.FIRST_COMPLETED)
+            if not playing.done():
+                with self._changed:
+                    call.left = True
+                    self._changed.notify_all()
+            elif stream.end == "reset":
+                _reset(writer)
+            return playing.done() and stream.end == "close" and stream.chunked
+        finally:
+            for task in (leaving, playing):
+                task.cancel()
+            await asyncio.gather(leaving, playing, return_exceptions=True)
+
+    @staticmethod
+    async def _play(stream: Stream, writer: asyncio.StreamWriter) -> None:
+        for chunk in stream.chunks:
+            if isinstance(chunk, Gate):
+                await chunk.wait()
+            elif chunk:
+                writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if stream.chunked else chunk)
+                await writer.drain()
+        if stream.end == "open":
+            await asyncio.Event().wait()
+        if stream.end == "close" and stream.chunked:
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+
+    def _as_usual(self, call: Call) -> Answer | Stream:
+        """Answers like a service whose tasks succeed at once."""
+        last = call.path.rpartition("/")[2]
+        match call.operation:
+            case "prepare":
+                self._tasks_made += 1
+                return prepared(self, f"task-{self._tasks_made}")
+            case "finalize":
+                return started(self, last.partition("?")[0])
+            case "watch":
+                return from_position(event(1, "taskStart", input=None), end(2, "done"))(call)
+            case "get":
+                return report("running")
+            case "unknown":
+                return Answer(404, "there is no such path")
+            case _:
+                return Answer(200)
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'As Scripted')}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+async def _closed_by_client(reader: asyncio.StreamReader) -> None:
+    # Polled, since to read would take bytes of the next request.
+    while not (reader.at_eof() or reader.exception()):  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection so that the other side is told of a reset, not of an end."""
+    found: object = writer.get_extra_info("socket")
+    cast("socket.socket", found).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def prepared(server: ScriptedServer, task_id: str, **more: Any) -> Answer:
+    """The usual answer to prepare; `more` replaces its fields."""
+    root = server.url.removesuffix("/api")
+    usual = {"taskId": task_id, "finalizeUrl": f"{root}/start-here/{task_id}?key=%2F1", "branch": "live"}
+    return Answer(200, usual | more)
+
+
+def started(server: ScriptedServer, task_id: str, **more: Any) -> Answer:
+    """The usual answer to finalize; `more` replaces its fields."""
+    root = server.url.removesuffix("/api")
+    urls = {"watch": f"{root}/follow-here/{task_id}?key=%2F2", "show": f"{root}/page/{task_id}"}
+    return Answer(200, {"taskId": task_id, "urls": urls} | more)
+
+
+def report(status: str, **more: Any) -> Answer:
+    """The usual answer to get."""
+    usual: dict[str, Any] = {"status": status, "nodesData": [], "nodesError": []}
+    return Answer(200, usual | more)
+
+
+def event(position: int | None, name: str, **payload: Any) -> bytes:
+    """Returns one event; without a position it has no id."""
+    fields = [] if position is None else [f"id: {position}"]
+    return "\n".join([*fields, f"event: {name}", f"data: {json.dumps(payload)}", "", ""]).encode()
+
+
+def end(position: int | None, result: Any = None, **payload: Any) -> bytes:
+    """Returns the last event of a task that succeeded."""
+    return event(position, "taskEnd", result=result, **payload)
+
+
+def from_position(*events: bytes, **settings: Any) -> Callable[[Call], Stream]:
+    """Returns a step that plays the events after the position which the request names."""
+
+    def play(call: Call) -> Stream:
+        return Stream(list(_after(call.json.get("lastPosition"), events)), **settings)
+
+    return play
+
+
+def _after(position: int | None, events: Iterable[bytes]) -> Iterable[bytes]:
+    for one in events:
+        first = one.partition(b"\n")[0]
+        number = int(first[4:]) if first.startswith(b"id: ") else None
+        if position is None or number is None or number > position:
+            yield one
+
+
+def check_nothing_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    """Checks, when the handles of a test are gone, that nothing runs for them, and that asyncio had no complaints.
+
+    Raises:
+        AssertionError: Something is left.
+    """
+    gc.collect()
+    left = io_thread().run(_left_running())
+    assert not left, f"still running on the I/O thread: {left}"
+    gc.collect()
+    records = (*caplog.get_records("call"), *caplog.get_records("teardown"))
+    complaints = [record.getMessage() for record in records if record.name == "asyncio"]
+    assert not complaints, f"asyncio complained: {complaints}"
+
+
+async def _left_running() -> set[str]:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE / 2
+    own = asyncio.current_task()
+    while (left := asyncio.all_tasks() - {own}) and loop.time() < deadline:  # noqa: ASYNC110 (nothing tells)
+        await asyncio.sleep(0.005)
+    return {repr(task) for task in left}

@@ -1,0 +1,527 @@
+"""Starting a task over real sockets: once or not at all, whatever happens to the two requests."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from tests.scripted_server import (
+    Answer,
+    Gate,
+    Lose,
+    ScriptedServer,
+    Step,
+    check_nothing_is_left,
+    prepared,
+    report,
+    started,
+)
+
+import requence.task.start as start_module
+from requence.task import (
+    RequenceUnreachableException,
+    StartUncertainError,
+    Task,
+    TaskAbortedError,
+    TaskAbortException,
+    TaskException,
+    TaskFailedError,
+    TaskRefusedError,
+    UnauthorizedError,
+)
+
+LOST: dict[str, Step] = {
+    "reset, unread": Lose(before_body=True),
+    "reset": Lose(),
+    "closed": Lose(reset=False),
+    "answer lost": Answer(lost=True),
+    "answer cut": Answer(200, {"taskId": "task-1"}, length=1000),
+    "503": Answer(503, "the gateway is busy"),
+    "500": Answer(500, "a fault"),
+}
+
+ACCESSES: dict[str, Callable[[Task], Any]] = {
+    "id": lambda task: task.sync.id,
+    "url": lambda task: task.sync.url,
+    "finalized": lambda task: task.sync.finalized(),
+    "result": lambda task: task.sync.result,
+    "wait": lambda task: task.sync.wait(5),
+    "updates": lambda task: list(task.sync.updates),
+}
+
+
+async def _updates(task: Task) -> list[object]:
+    return [update async for update in task.updates]
+
+
+AWAITABLE_ACCESSES: dict[str, Callable[[Task], Awaitable[Any]]] = {
+    "task_id": lambda task: task.task_id,
+    "task_url": lambda task: task.task_url,
+    "finalized": lambda task: task.finalized(),
+    "result": lambda task: task.result,
+    "wait": lambda task: task.wait(5),
+    "task": lambda task: task,
+    "updates": _updates,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_what_tests_make_is_collected() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    check_nothing_is_left(caplog)
+
+
+def test_a_start_is_two_requests(server: ScriptedServer) -> None:
+    task = Task("t", client=server.client)
+    assert task.sync.finalized() == task.sync.id == "task-1"
+    assert (task.sync.url or "").endswith("/page/task-1")
+    assert server.operations == ["prepare", "finalize"]
+
+
+# Prepare may be repeated
+
+
+@pytest.mark.parametrize("drop", [*LOST.values(), Answer(429), Answer(408)], ids=[*LOST, "429", "408"])
+def test_prepare_is_repeated(server: ScriptedServer, drop: Step) -> None:
+    server.script("prepare", drop)
+    assert Task("t", client=server.client).sync.id == "task-1"
+    assert server.operations == ["prepare", "prepare", "finalize"]
+
+
+def test_prepare_is_not_repeated_for_ever(server: ScriptedServer) -> None:
+    server.always("prepare", Answer(503, "the gateway is busy"))
+    with pytest.raises(RequenceUnreachableException, match="the gateway is busy") as caught:
+        _ = Task("t", client=server.client_with(retries=1)).sync.id
+    assert caught.value.status == 503
+    assert server.operations == ["prepare", "prepare"]
+
+
+def test_the_service_says_when_to_prepare_again(server: ScriptedServer) -> None:
+    server.script("prepare", Answer(503, "", {"Retry-After": "1"}))
+    assert Task("t", client=server.client).sync.id == "task-1"
+    first, second = server.calls("prepare")
+    assert second.at - first.at >= 1
+
+
+def test_a_service_that_is_not_there(server: ScriptedServer) -> None:
+    server.go_away()
+    task = Task("t", client=server.client_with(retries=1))
+    for access in ACCESSES.values():
+        with pytest.raises(RequenceUnreachableException, match="could not be reached") as caught:
+            access(task)
+        assert caught.value.status is None
+
+
+# Finalize is never repeated blindly
+
+
+@pytest.mark.parametrize(
+    "status", ["pending", "RUNNING", "a status of tomorrow", "awaiting_delivery", "failed"]
+)
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+def test_a_lost_finalize_that_arrived(server: ScriptedServer, lost: Step, status: str) -> None:
+    server.script("finalize", lost)
+    server.script("get", report(status))
+    task = Task("t", client=server.client)
+    assert task.sync.id == "task-1"
+    assert task.sync.url is None
+    assert server.operations == ["prepare", "finalize", "get"]
+
+
+def test_the_result_of_a_task_whose_stream_was_lost_is_asked_for(server: ScriptedServer) -> None:
+    server.script("finalize", Lose())
+    server.script("get", report("pending"), report("running"), Answer(503))
+    server.always("get", report("successful", result=7, nodesData=[{"alias": "ocr", "data": "text"}]))
+    task = Task("t", {"mine": True}, client=server.client)
+    result = task.sync.result
+    assert (result.result, result.input, result.task_id) == (7, {"mine": True}, "task-1")
+    assert result.get_node_data("ocr") == "text"
+    [update] = task.sync.updates
+    assert update.synthetic
+    assert "watch" not in server.operations
+    assert len(server.calls("finalize")) == 1
+
+
+def test_the_failure_of_a_task_whose_stream_was_lost(server: ScriptedServer) -> None:
+    server.script("finalize", Lose())
+    server.script("get", report("running"))
+    server.always("get", report("failed", statusText="broken"))
+    with pytest.raises(TaskFailedError, match="broken"):
+        _ = Task("t", client=server.client).sync.result
+
+
+def test_asking_for_a_task_whose_stream_was_lost_has_an_end(server: ScriptedServer) -> None:
+    server.script("finalize", Lose())
+    server.script("get", report("running"))
+    server.always("get", Answer(500))
+    task = Task("t", client=server.client_with(patience=0.1, retries=0))
+    with pytest.raises(RequenceUnreachableException, match="no contact"):
+        _ = task.sync.result
+
+
+def test_a_task_whose_stream_was_lost_is_acknowledged_too(server: ScriptedServer) -> None:
+    server.script("finalize", Lose())
+    server.script("get", report("running"), report("awaiting_delivery"))
+    server.always("get", report("successful", result=7))
+    task = Task("t", require_ack=True, client=server.client)
+    assert task.sync.result.result == 7
+    assert server.operations == ["prepare", "finalize", "get", "get", "ack", "get"]
+
+
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+def test_a_lost_finalize_that_did_not_arrive(server: ScriptedServer, lost: Step) -> None:
+    server.script("finalize", lost)
+    server.script("get", report("IDLE"))
+    task = Task("t", {"a": 1}, client=server.client)
+    assert task.sync.result.result == "done"
+    assert server.operations == ["prepare", "finalize", "get", "finalize", "watch"]
+    assert server.calls("finalize")[-1].json["input"] == {"a": 1}
+
+
+def test_a_repetition_that_is_refused_as_one(server: ScriptedServer) -> None:
+    server.script("finalize", Lose(), Answer(409, "it was started already"))
+    server.script("get", report("idle"))
+    server.always("get", report("successful", result=7))
+    task = Task("t", client=server.client)
+    assert task.sync.id == "task-1"
+    assert task.sync.result.result == 7
+    assert len(server.calls("finalize")) == 2
+
+
+def test_a_repetition_that_is_refused_for_another_reason(server: ScriptedServer) -> None:
+    server.script("finalize", Lose(), Answer(400, "no input"))
+    server.script("get", report("idle"))
+    with pytest.raises(TaskRefusedError, match="no input"):
+        _ = Task("t", client=server.client).sync.id
+
+
+def test_a_repetition_that_is_lost_too(server: ScriptedServer) -> None:
+    server.always("finalize", Lose())
+    server.always("get", report("idle"))
+    with pytest.raises(StartUncertainError) as caught:
+        _ = Task("t", client=server.client).sync.id
+    assert caught.value.task_id == "task-1"
+    assert len(server.calls("finalize")) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "requests"),
+    [
+        (Answer(404, "no such task"), 1),
+        (Answer(401, "who are you?"), 1),
+        (Answer(200, "what?"), 1),
+        (Answer(200, {"nodesData": []}), 1),
+        (Answer(503), 3),
+        (Answer(500), 3),
+        (Lose(), 6),  # aiohttp by itself repeats a GET whose connection broke, once
+    ],
+    ids=["404", "401", "no JSON", "no status", "503", "500", "lost"],
+)
+def test_a_lost_finalize_of_which_nothing_is_known(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, answer: Step, requests: int
+) -> None:
+    monkeypatch.setattr(start_module, "_QUESTION_PAUSES", (0.02, 0.05))
+    server.script("finalize", Answer(lost=True))
+    server.always("get", answer)
+    task = Task("my-template", client=server.client)
+    for access in ACCESSES.values():
+        with pytest.raises(StartUncertainError, match="Whether the task was started is not known") as caught:
+            access(task)
+        assert (caught.value.task_id, caught.value.task_template) == ("task-1", "my-template")
+        assert "get_task('task-1')" in (caught.value.hint or "")
+        assert isinstance(caught.value.__cause__, RequenceUnreachableException)
+    assert task.known_id is None
+    assert server.operations == ["prepare", "finalize", *["get"] * requests]
+
+
+def test_a_finalize_that_cannot_have_arrived_is_repeated(server: ScriptedServer) -> None:
+    with ScriptedServer() as other:
+        finalize_url = other.url.removesuffix("/api") + "/start-here/task-1"
+    server.script("prepare", prepared(server, "task-1", finalizeUrl=finalize_url))
+    with pytest.raises(RequenceUnreachableException, match="could not be reached"):
+        _ = Task("t", client=server.client_with(retries=1)).sync.id
+    assert server.operations == ["prepare"]  # nothing is uncertain, so nothing is asked
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, TaskRefusedError),
+        (404, TaskRefusedError),
+        (409, TaskRefusedError),
+        (413, TaskRefusedError),
+        (401, UnauthorizedError),
+        (403, UnauthorizedError),
+        (302, TaskRefusedError),
+    ],
+)
+@pytest.mark.parametrize("step", ["prepare", "finalize"])
+async def test_a_refusal_is_raised_everywhere(
+    server: ScriptedServer, step: Any, status: int, error: type[TaskException]
+) -> None:
+    server.always(step, Answer(status, "the input has no name", {"Location": "/api/task/prepare/t"}))
+    task = Task("my-template", client=server.client)
+    caught: list[TaskException] = []
+    for access in AWAITABLE_ACCESSES.values():
+        with pytest.raises(error) as raised:
+            await access(task)
+        caught.append(raised.value)
+    for blocking in ACCESSES.values():
+        with pytest.raises(error) as raised:
+            await asyncio.to_thread(blocking, task)
+        caught.append(raised.value)
+    for one in caught:
+        assert type(one) is error
+        assert (str(one), one.status_code, one.task_template) == (
+            "the input has no name",
+            status,
+            "my-template",
+        )
+        assert one.task_id == ("task-1" if step == "finalize" else None)
+    assert len({id(one) for one in caught}) == len(caught)  # tracebacks do not pile up in one error
+    assert server.operations == (["prepare"] if step == "prepare" else ["prepare", "finalize"])
+
+
+async def test_a_failure_that_somebody_awaits_is_not_logged(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always("prepare", Answer(400, "no such template"))
+    tasks = [Task("t", client=server.client)]
+    with pytest.raises(TaskRefusedError):
+        await tasks[0].protect()  # which does not ask whether the task was started
+    with pytest.raises(TaskRefusedError):
+        await tasks.pop().result  # nothing but this wait keeps the handle
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("", "Input data was truncated"),
+        ("<html>", "JSON is malformed"),
+        ("{", "Input data was truncated"),
+        ("[]", "a list where an object was expected"),
+        ("null", "a NoneType where an object was expected"),
+        ({"finalizeUrl": "http://h"}, "taskId is missing"),
+        ({"taskId": None, "finalizeUrl": "http://h"}, "taskId is missing"),
+        ({"taskId": 5, "finalizeUrl": "http://h"}, "taskId is not a text"),
+        ({"taskId": "", "finalizeUrl": "http://h"}, "taskId is not a text"),
+        ({"taskId": "1"}, "finalizeUrl is missing"),
+        ({"taskId": "1", "finalizeUrl": 5}, "finalizeUrl is not a text"),
+        ({"taskId": "1", "finalizeUrl": "/task"}, "finalizeUrl is not a usable http URL"),
+        ({"taskId": "1", "finalizeUrl": "http://[h"}, "finalizeUrl is not a usable http URL"),
+        ({"taskId": "1", "finalizeUrl": "http://h", "fileUrls": "x"}, "fileUrls is of another type"),
+        ({"taskId": "1", "finalizeUrl": "http://h", "limits": 5}, "limits is of another type"),
+    ],
+    ids=str,
+)
+async def test_an_answer_to_prepare_that_is_not_understood(
+    server: ScriptedServer, body: Any, problem: str
+) -> None:
+    server.always("prepare", Answer(200, body))
+    await check_not_understood(server, f"preparing the task is not understood: {problem}")
+    assert server.operations == ["prepare"]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("", "Input data was truncated"),
+        ("<html>", "JSON is malformed"),
+        ("5", "a int where an object was expected"),
+        ({}, "taskId is missing"),
+        ({"urls": {}}, "taskId is missing"),
+        ({"taskId": [], "urls": {}}, "taskId is not a text"),
+        ({"taskId": "1", "urls": "x"}, "urls is of another type"),
+        ({"taskId": "1", "urls": [1]}, "urls is of another type"),
+    ],
+    ids=str,
+)
+async def test_an_answer_to_finalize_that_is_not_understood(
+    server: ScriptedServer, body: Any, problem: str
+) -> None:
+    server.always("finalize", Answer(200, body))
+    error = await check_not_understood(server, f"starting the task is not understood: {problem}")
+    assert error.task_id == "task-1"
+    assert server.operations == ["prepare", "finalize"]
+
+
+async def check_not_understood(server: ScriptedServer, text: str) -> TaskException:
+    task = Task("t", client=server.client)
+    for access in AWAITABLE_ACCESSES.values():
+        with pytest.raises(TaskException) as caught:
+            await access(task)
+        assert text in str(caught.value)
+    with pytest.raises(TaskException) as caught:
+        await asyncio.to_thread(lambda: task.sync.result)
+    return caught.value
+
+
+# Aborting before, during and after
+
+
+async def test_an_abort_before_prepare_is_answered_prevents_the_start(server: ScriptedServer) -> None:
+    gate = Gate()
+
+    def slowly(_: object) -> Answer:
+        return Answer(200, prepared(server, "task-1").body, when=gate)
+
+    server.script("prepare", slowly)
+    task = Task("my-template", client=server.client)
+    waiting = asyncio.ensure_future(task.result)
+    await server.until(lambda: len(server.calls("prepare")) == 1)
+    operation = task.abort("changed my mind")
+    gate.open()
+    await operation
+    for awaitable in (waiting, *(access(task) for access in AWAITABLE_ACCESSES.values())):
+        with pytest.raises(TaskAbortedError, match="Task aborted: changed my mind") as caught:
+            await awaitable
+        assert (caught.value.reason, caught.value.task_id) == ("changed my mind", "task-1")
+    for blocking in ACCESSES.values():
+        with pytest.raises(TaskAbortedError, match="Task aborted: changed my mind"):
+            await asyncio.to_thread(blocking, task)
+    assert server.operations == ["prepare", "abort"]
+    assert task.known_id is None
+
+
+def test_an_abort_right_after_the_constructor(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("prepare", lambda _: Answer(200, prepared(server, "task-1").body, when=gate))
+    task = Task("t", client=server.client)
+    server.wait_until(lambda: len(server.calls("prepare")) == 1)
+    task._run.io.loop.call_soon_threadsafe(lambda: gate.open())
+    task.abort()
+    with pytest.raises(TaskAbortedError, match="Task aborted"):
+        _ = task.sync.id
+
+
+async def test_the_service_need_not_know_a_task_that_was_never_started(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("prepare", lambda _: Answer(200, prepared(server, "task-1").body, when=gate))
+    server.always("abort", Answer(404, "no such task"))
+    task = Task("t", client=server.client)
+    await server.until(lambda: len(server.calls("prepare")) == 1)
+    operation = task.abort()
+    gate.open()
+    await operation
+    with pytest.raises(TaskAbortedError):
+        await task.task_id
+
+
+async def test_an_abort_of_a_task_that_could_not_be_prepared(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("prepare", Answer(400, "no such template", when=gate))
+    task = Task("t", client=server.client)
+    operation = task.abort()
+    gate.open()
+    with pytest.raises(TaskRefusedError, match="no such template"):
+        await operation
+    with pytest.raises(TaskRefusedError, match="no such template"):
+        await task.task_id
+    assert server.operations == ["prepare"]
+
+
+async def test_an_abort_while_finalize_is_under_way_that_comes_first(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("finalize", Answer(409, "it was aborted", when=gate))
+    task = Task("t", client=server.client)
+    await server.until(lambda: len(server.calls("finalize")) == 1)
+    await task.abort("changed my mind")
+    gate.open()
+    for access in AWAITABLE_ACCESSES.values():
+        with pytest.raises(TaskAbortedError, match="Task aborted: changed my mind") as caught:
+            await access(task)
+        assert caught.value.reason == "changed my mind"
+    assert server.operations == ["prepare", "finalize", "abort"]
+
+
+async def test_an_abort_while_finalize_is_under_way_that_comes_second(server: ScriptedServer) -> None:
+    gate = Gate()
+
+    def slowly(_: object) -> Answer:
+        return Answer(200, started(server, "task-1").body, when=gate)
+
+    server.script("finalize", slowly)
+    task = Task("t", client=server.client)
+    await server.until(lambda: len(server.calls("finalize")) == 1)
+    await task.abort("changed my mind")
+    gate.open()
+    assert await task.task_id == "task-1"  # how it ended, its stream tells
+
+
+async def test_an_abort_that_is_refused_while_finalize_is_under_way(server: ScriptedServer) -> None:
+    gate = Gate()
+
+    def slowly(_: object) -> Answer:
+        return Answer(200, started(server, "task-1").body, when=gate)
+
+    server.script("finalize", slowly)
+    server.always("abort", Answer(404, "no such task"))
+    task = Task("t", client=server.client)
+    await server.until(lambda: len(server.calls("finalize")) == 1)
+    with pytest.raises(TaskAbortException, match="no such task") as caught:
+        await task.abort()
+    assert (caught.value.task_id, caught.value.status_code) == ("task-1", 404)
+    gate.open()
+    assert (await task.result).result == "done"
+
+
+async def test_an_aborted_task_is_not_finalized_again(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("finalize", Answer(lost=True))
+    server.script("get", Answer(200, report("idle").body, when=gate))
+    task = Task("t", client=server.client)
+    await server.until(lambda: len(server.calls("get")) == 1)
+    await task.abort("changed my mind")
+    gate.open()
+    with pytest.raises(TaskAbortedError, match="changed my mind"):
+        await task.task_id
+    assert len(server.calls("finalize")) == 1
+
+
+# The branch
+
+
+def test_another_branch_is_warned_of_once(server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = f"draft-{uuid4()}", f"draft-{uuid4()}"
+
+    def warnings() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+    def start(branch: str | None, **settings: Any) -> None:
+        server.script("prepare", prepared(server, "task-1", branch=branch))
+        Task("t", client=server.client, **settings).sync.finalized()
+
+    start("live")
+    start(None)
+    start(first, suppress_branch_warning=True)
+    assert warnings() == []
+    start(first)
+    start(first)
+    assert [first in text for text in warnings()] == [True]
+    start(second)
+    start(first)
+    assert [second in text for text in warnings()] == [False, True]
