@@ -8,33 +8,22 @@ outcome.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Container
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from requence._transport.api import Api, Report, Started
 from requence._transport.event_stream import EventStream
-from requence._transport.retry import is_transient
-from requence.exceptions import (
-    AckFailedError,
-    RequenceError,
-    RequenceUnreachableException,
-    StreamInterruptedError,
-    TaskException,
-)
+from requence.exceptions import AckFailedError, RequenceError, TaskException
 from requence.task.context import Context
+from requence.task.delivery import Delivery
+from requence.task.poll import poll
 from requence.task.result import TaskResult, outcome_of
 from requence.task.shared import fresh
 from requence.task.snapshot import FINAL_STATUSES, known_status
 from requence.task.updates import TERMINAL_TYPES, TaskAborted, TaskEnd, TaskError, Update, read_update
 
 __all__ = ["Follow"]
-
-_log = logging.getLogger("requence.task")
-
-_POLL_FIRST = 0.5
-_POLL_LONGEST = 30.0
 
 _ENDED = frozenset({"awaiting_delivery", *FINAL_STATUSES})  # nothing happens any more, but the delivery
 
@@ -62,7 +51,7 @@ class Follow:
         self._outcome: TaskResult | RequenceError | None = None
         self._settling: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._acknowledging: asyncio.Task[RequenceError | None] | None = None
+        self._delivery = Delivery(api, started.task_id)
 
     async def outcome(self) -> TaskResult:
         """Waits for the end of the task, on the stream that all waiters share.
@@ -109,7 +98,7 @@ class Follow:
                     if last:
                         return
         else:
-            final.append(await self._poll(_ENDED))
+            final.append(await poll(self._api, self._started.task_id, _ENDED))
         update = _last_update(await self._finally(final[-1]), context)
         await self._settle(update)
         yield update
@@ -154,37 +143,6 @@ class Follow:
             async for _ in updates:
                 pass
 
-    async def _poll(self, statuses: Container[str]) -> Report:
-        """Asks until the task has one of these statuses, with growing pauses.
-
-        Raises:
-            StreamInterruptedError: There was no answer for longer than the client's patience.
-        """
-        loop = asyncio.get_running_loop()
-        pause, contact, patience = _POLL_FIRST, loop.time(), self._api.client.patience
-        while True:
-            try:
-                report = await self._api.get(self._started.task_id)
-            except (RequenceUnreachableException, TaskException) as error:
-                status = error.status_code if isinstance(error, TaskException) else error.status
-                if isinstance(error, TaskException) and (status is None or not is_transient(status)):
-                    raise
-                silence = loop.time() - contact
-                if patience is not None and silence > patience:
-                    raise StreamInterruptedError(
-                        f"There was no contact with the service for {silence:.0f} seconds ({error}); "
-                        "the task may still run",
-                        status=status,
-                        hint=f"look at it again later by its id, {self._started.task_id}; "
-                        "Client(patience=None) waits for ever",
-                    ) from error
-            else:
-                if known_status(report.status) in statuses:
-                    return report
-                contact = loop.time()
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _POLL_LONGEST)
-
     async def _finally(self, report: Report) -> Report:
         """Returns how a task has ended. Where the service tells that only after the delivery, that is confirmed.
 
@@ -193,10 +151,10 @@ class Follow:
         """
         if known_status(report.status) in FINAL_STATUSES:
             return report
-        refused = await self._acknowledge()
+        refused = await self._delivery.confirm()
         if refused is not None:
             raise self._ack_failed(refused, result=None) from refused
-        return await self._poll(FINAL_STATUSES)
+        return await poll(self._api, self._started.task_id, FINAL_STATUSES)
 
     async def _settle(self, update: Update) -> None:
         """Fixes the outcome for everybody, once; acknowledges it first where the service asks for that."""
@@ -207,25 +165,12 @@ class Follow:
     async def _settle_once(self, update: Update) -> None:
         outcome = outcome_of(update, task_url=self._started.url, task_template=self._task_template)
         if getattr(update, "require_ack", None) is True:
-            refused = await self._acknowledge()
+            refused = await self._delivery.confirm()
             if refused is not None:
                 outcome = self._ack_failed(refused, outcome if isinstance(outcome, TaskResult) else None)
         self._outcome = outcome
         if self._watching is not None:
             self._watching.cancel()  # whoever waits on the shared stream is answered from the outcome
-
-    async def _acknowledge(self) -> RequenceError | None:
-        """Confirms the delivery, once for everybody; returns what was in the way."""
-        if self._acknowledging is None:
-            self._acknowledging = asyncio.create_task(self._acknowledge_once())
-        return await asyncio.shield(self._acknowledging)
-
-    async def _acknowledge_once(self) -> RequenceError | None:
-        try:
-            await self._api.ack(self._started.task_id)
-        except (TaskException, RequenceUnreachableException) as error:
-            return error
-        return None
 
     def _ack_failed(self, refused: RequenceError, result: TaskResult | None) -> AckFailedError:
         error = AckFailedError(

@@ -1,0 +1,132 @@
+"""What was read of a task's log so far: which events are new, which were seen, which are damaged. Pure.
+
+Positions tell a replay from news. Where an event has none of its own (it then bears that of the event before it,
+or none at all), only its content does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from requence._json import as_object
+from requence._transport.sse import ServerSentEvent
+
+__all__ = ["DamagedEventError", "EventLog", "LogEvent"]
+
+_POSITION_DIGITS = 18  # what fits a 64-bit integer; a longer number is no position
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One event, decoded.
+
+    Attributes:
+        position: Its position in the log, or None if the service numbers nothing.
+        name: The event's name, which is the update's type.
+        payload: The JSON object it carries.
+    """
+
+    position: int | None
+    name: str
+    payload: dict[str, Any]
+
+
+class DamagedEventError(ValueError):
+    """An event is not a JSON object.
+
+    Attributes:
+        position: Its position, or None.
+        name: Its name.
+        again: Whether it came damaged before, so that fetching it once more is of no use.
+    """
+
+    def __init__(self, problem: str, *, position: int | None, name: str, again: bool) -> None:
+        super().__init__(problem)
+        self.position = position
+        self.name = name
+        self.again = again
+
+
+class EventLog:
+    """Reads a task's log over any number of connections and replays.
+
+    Attributes:
+        position: The position of the last event that was read or skipped, or None.
+    """
+
+    def __init__(self, position: int | None = None) -> None:
+        self.position = position
+        self._last_key: str | int | None = None  # of the event that brought the present position
+        self._unnumbered: set[str | int] = set()
+        self._damaged: set[tuple[int | None, int]] = set()
+        self._skipped: set[tuple[int | None, int]] = set()
+
+    def read(self, event: ServerSentEvent) -> LogEvent | None:
+        """Returns an event that is new, and None for one that was read or skipped before.
+
+        Raises:
+            DamagedEventError: It cannot be read. When it is damaged for the second time it is skipped: the
+                position is behind it, and a replay of it is not reported again.
+        """
+        position = _position(event.id)
+        if position is not None and self.position is not None and position < self.position:
+            return None
+        try:
+            payload = _object(event.data)
+        except (ValueError, RecursionError) as error:
+            self._note_damage(position, event, str(error))
+            return None
+        update_id = payload.get("updateId")
+        if self._is_known(
+            position, update_id if isinstance(update_id, str) else hash((event.name, event.data))
+        ):
+            return None
+        return LogEvent(position, event.name, payload)
+
+    def _is_known(self, position: int | None, key: str | int) -> bool:
+        """Says whether an event was read before, and remembers it."""
+        if position is not None and position != self.position:
+            self.position, self._last_key = position, key
+            return False
+        if key == self._last_key or key in self._unnumbered:
+            return True
+        self._unnumbered.add(key)
+        return False
+
+    def _note_damage(self, position: int | None, event: ServerSentEvent, problem: str) -> None:
+        # Damage need not look the same each time, so it is known by its position, where it has one of its own.
+        own = position is not None and position != self.position
+        mark = (position, 0 if own else hash((event.name, event.data)))
+        if mark in self._skipped or (position, 0) in self._skipped:
+            return
+        again = mark in self._damaged
+        self._damaged.add(mark)
+        if again:
+            self._skipped.add(mark)
+            if own:
+                self.position, self._last_key = position, None
+        raise DamagedEventError(problem, position=position, name=event.name, again=again)
+
+
+def _position(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _POSITION_DIGITS else None
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = _decoded(text)
+    fields = as_object(value)
+    if fields is None:
+        raise ValueError(f"a {type(value).__name__} where an object was expected")
+    return fields
+
+
+def _decoded(text: str) -> object:
+    """Decodes JSON; also halves of surrogate pairs, from texts cut in two, which JavaScript sends."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)

@@ -1,0 +1,43 @@
+"""How long to go on without any contact. Pure: the clock is an argument."""
+
+from __future__ import annotations
+
+from requence.exceptions import StreamInterruptedError
+
+__all__ = ["Patience"]
+
+
+class Patience:
+    """Counts only while there is no contact: a silent task on a reachable service is followed for ever.
+
+    Attributes:
+        last_contact: When the service was last heard of, in seconds of the caller's clock.
+    """
+
+    def __init__(self, limit: float | None, *, task_id: str, now: float) -> None:
+        """Begins to count.
+
+        Args:
+            limit: The longest time without contact in seconds; None means for ever.
+            task_id: For the error.
+            now: The time.
+        """
+        self.last_contact = now
+        self._limit = limit
+        self._task_id = task_id
+
+    def is_over(self, now: float) -> bool:
+        """Says whether there was no contact for longer than the limit."""
+        return self._limit is not None and now - self.last_contact > self._limit
+
+    def error(
+        self, now: float, reason: object, *, position: int | None = None, status: int | None = None
+    ) -> StreamInterruptedError:
+        """Returns the error to give up with."""
+        return StreamInterruptedError(
+            f"There was no contact with the service for {now - self.last_contact:.0f} seconds ({reason}); "
+            "the task may still run",
+            position=position,
+            status=status,
+            hint=f"look at it again later by its id, {self._task_id}; Client(patience=None) waits for ever",
+        )
