@@ -37,6 +37,7 @@ __all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started"]
 
 M = TypeVar("M")
 
+_SECRET_LENGTH = 8  # a shorter bearer is no secret, and may be part of any word
 _NOT_UNDERSTOOD = (msgspec.DecodeError, AttributeError, TypeError, ValueError, RecursionError)
 
 
@@ -134,7 +135,8 @@ class Api:
         answer = await self._once(request)
         if is_transient(answer.status):
             raise LostAnswerError(
-                readable(answer.body) or f"the service answered {answer.status} to {step}",
+                readable(self._without_token(answer.body))
+                or f"the service answered {answer.status} to {step}",
                 status=answer.status,
             )
         self._check(step, answer, otherwise=TaskRefusedError, task_id=prepared.task_id)
@@ -264,10 +266,20 @@ class Api:
             await _pause(repetition, at_least=wanted)
             repetition += 1
 
-    @staticmethod
-    def _check(step: str, answer: Answer, **facts: Unpack[_RefusalFacts]) -> None:
+    def refused(
+        self, step: str, status: int, body: bytes, **facts: Unpack[_RefusalFacts]
+    ) -> TaskException | RequenceUnreachableException:
+        """Returns the error for an answer outside 2xx; parameters as for `refusal`."""
+        return refusal(step, status, self._without_token(body), **facts)
+
+    def _without_token(self, body: bytes) -> bytes:
+        """Takes out the token, in case the service repeats what it was sent."""
+        bearer = self._token.bearer.encode()
+        return body.replace(bearer, b"[access token]") if len(bearer) >= _SECRET_LENGTH else body
+
+    def _check(self, step: str, answer: Answer, **facts: Unpack[_RefusalFacts]) -> None:
         if not 200 <= answer.status < 300:
-            raise refusal(step, answer.status, answer.body, **facts)
+            raise self.refused(step, answer.status, answer.body, **facts)
 
     def _server_url(self, step: str, field: str, value: object) -> str:
         """Returns a URL that the service gave, if the bearer may be sent there."""

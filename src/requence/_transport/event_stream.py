@@ -18,7 +18,6 @@ from enum import Enum, auto
 from requence._transport.api import Api
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.patience import Patience
-from requence._transport.refusals import refusal
 from requence._transport.retry import STREAMS, is_transient, retry_after
 from requence._transport.session import LostConnectionError, OpenStream, session
 from requence._transport.sse import EventTooLargeError, SSEParser
@@ -189,7 +188,7 @@ class EventStream:
                 at_least=retry_after(stream.headers.get("Retry-After"), now=datetime.now(UTC)),
                 status=stream.status,
             )
-        raise refusal(step, stream.status, await stream.read_error_body(), task_id=self._task_id)
+        raise self._api.refused(step, stream.status, await stream.read_error_body(), task_id=self._task_id)
 
     def _skip(self, damage: DamagedEventError) -> None:
         """Goes on behind a damaged event, if fetching it again was of no use.
