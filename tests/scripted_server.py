@@ -505,7 +505,9 @@ def check_nothing_is_left(caplog: pytest.LogCaptureFixture) -> None:
     assert not left, f"still running on the I/O thread: {left}"
     gc.collect()
     records = (*caplog.get_records("call"), *caplog.get_records("teardown"))
-    complaints = [record.getMessage() for record in records if record.name == "asyncio"]
+    said = [record.getMessage() for record in records if record.name == "asyncio"]
+    # In its debug mode asyncio also says when a step was slow, which is no fault on a busy machine.
+    complaints = [message for message in said if not message.startswith("Executing ")]
     assert not complaints, f"asyncio complained: {complaints}"
 
 
