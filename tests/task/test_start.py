@@ -23,6 +23,7 @@ from tests.scripted_server import (
 )
 
 import requence.task.start as start_module
+from requence import Client
 from requence.task import (
     RequenceUnreachableException,
     StartUncertainError,
@@ -525,3 +526,41 @@ def test_another_branch_is_warned_of_once(server: ScriptedServer, caplog: pytest
     start(second)
     start(first)
     assert [second in text for text in warnings()] == [False, True]
+
+
+def test_a_service_that_breaks_down_has_not_refused_anything(server: ScriptedServer) -> None:
+    server.always("prepare", Answer(500, "out of order"))
+    task = Task("t", client=Client(server.access_token, retries=0))
+    with pytest.raises(TaskException, match="out of order") as caught:
+        task.sync.finalized()
+    assert not isinstance(caught.value, TaskRefusedError)
+    assert caught.value.status_code == 500
+
+
+async def test_a_failed_abort_that_nobody_awaits_is_logged(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under a loop the abort does not block, so its failure would otherwise be seen by nobody."""
+    server.always("abort", Answer(400, "not this one"))
+    task = Task("t", client=server.client)
+    await task.finalized()
+    task.abort("enough")
+    async with asyncio.timeout(10):
+        while "nobody awaited it: not this one" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+async def test_a_failed_abort_that_is_awaited_is_raised_not_logged(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always("abort", Answer(400, "not this one"))
+    task = Task("t", client=server.client)
+    await task.finalized()
+    operation = task.abort("enough")
+    for _ in range(2):
+        with pytest.raises(TaskAbortException, match="not this one"):
+            await operation
+    assert "failed: not this one" in repr(operation)
+    del operation
+    assert not caplog.records

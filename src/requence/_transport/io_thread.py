@@ -107,10 +107,7 @@ class IOThread:
             UsageError: Called on the I/O thread itself.
         """
         self._check_may_block()
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise UsageError("The interpreter is shutting down, so the wait was given up") from None
+        return _outcome(future)
 
     async def run_async(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the I/O thread and waits for it in the running loop, whichever that is.
@@ -119,10 +116,14 @@ class IOThread:
         """
         future = self.submit(work)
         try:
-            await until_done(future)
-            return future.result()
+            return await self.wait_async(future)
         finally:
             future.cancel()
+
+    async def wait_async(self, future: Future[T]) -> T:
+        """Waits in the running loop for a future of `submit`; leaves it alone if the wait is cancelled."""
+        await _until_done(future)
+        return _outcome(future)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Calls a function on the I/O thread, soon, without waiting; in the caller's if that thread has ended."""
@@ -172,7 +173,14 @@ class IOThread:
             raise UsageError("The interpreter is shutting down, so no request can be sent any more")
 
 
-async def until_done(future: Future[Any]) -> None:
+def _outcome(future: Future[T]) -> T:
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError:
+        raise UsageError("The interpreter is shutting down, so the wait was given up") from None
+
+
+async def _until_done(future: Future[Any]) -> None:
     """Waits in the running loop until a future of another thread is done; never cancels that future."""
     loop = asyncio.get_running_loop()
     woken = loop.create_future()

@@ -13,6 +13,7 @@ from requence.exceptions import (
     RequenceUnreachableException,
     TaskException,
     TaskNotFoundError,
+    TaskRefusedError,
     UnauthorizedError,
 )
 
@@ -54,6 +55,8 @@ def refusal(
         kind, hint = UnauthorizedError, f"{said}: check the access token, and what it is allowed to do"
     elif 300 <= status < 400:
         hint = f"{said}: redirects are not followed; check the base URL in the access token"
+    elif status >= 500 and otherwise is TaskRefusedError:
+        kind = TaskException  # it broke down, so it did not refuse anything
     elif status in (404, 410) and otherwise is TaskException:
         kind = TaskNotFoundError
     return kind(text, task_id=task_id, task_template=task_template, status_code=status, hint=hint)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from requence._transport.io_thread import IOThread, until_done
+from requence._transport.io_thread import IOThread
 
 __all__ = ["Operation", "Pending"]
 
@@ -57,34 +57,34 @@ class Operation:
     Raises when awaited what the request has met. A failure that nobody asks for is logged.
     """
 
-    __slots__ = ("__weakref__", "_future", "_seen", "_what")
+    __slots__ = ("__weakref__", "_future", "_io", "_unasked", "_what")
 
-    def __init__(self, what: str, future: Future[None]) -> None:
+    def __init__(self, io: IOThread, what: str, future: Future[None]) -> None:
+        self._io = io
         self._what = what
         self._future = future
-        self._seen: list[bool] = []
-        weakref.finalize(self, _report_unseen, what, future, self._seen).atexit = False
+        self._unasked = weakref.finalize(self, _report_failure, what, future)
+        self._unasked.atexit = False
 
     def __await__(self) -> Generator[Any, None, None]:
-        self._seen.append(True)
+        self._unasked.detach()
         return self._confirmed().__await__()
 
     async def _confirmed(self) -> None:
         try:
-            await until_done(self._future)
+            await self._io.wait_async(self._future)
         except asyncio.CancelledError:
             self._future.cancel()
             raise
-        self._future.result()
 
-    def confirm(self, io: IOThread) -> None:
+    def confirm(self) -> None:
         """Blocks until it was confirmed.
 
         Raises:
             RequenceError: What the request has met.
         """
-        self._seen.append(True)
-        io.wait(self._future)
+        self._unasked.detach()
+        self._io.wait(self._future)
 
     def __repr__(self) -> str:
         if not self._future.done():
@@ -97,11 +97,10 @@ class Operation:
         return f"<{self._what}: {state}>"
 
 
-def _report_unseen(what: str, future: Future[None], seen: list[bool]) -> None:
+def _report_failure(what: str, future: Future[None]) -> None:
     def report(done: Future[None]) -> None:
         error = None if done.cancelled() else done.exception()
         if error is not None:
             _log.error("%s failed, and nobody awaited it: %s", what, error)
 
-    if not seen:
-        future.add_done_callback(report)
+    future.add_done_callback(report)

@@ -166,11 +166,11 @@ class Task:
 
     def _operate(self, verb: str, work: Coroutine[Any, Any, None]) -> Operation:
         future = self._run.io.submit(work, before_exit=True)
-        operation = Operation(f"{verb} of {self!r}", future)
+        operation = Operation(self._run.io, f"{verb} of {self!r}", future)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            operation.confirm(self._run.io)
+            operation.confirm()
         return operation
 
     def __await__(self) -> Generator[Any, None, TaskResult]:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 
-from requence._transport.io_thread import until_done
 from requence.task.feed import Feed
 from requence.task.run import Run
 from requence.task.updates import Update
@@ -105,9 +104,8 @@ class _Cursor:
     def next_blocking(self) -> Update | None:
         """Returns the next update, or None at the end."""
         while not self._batch and not self._ended:
-            taking = self._take()
             try:
-                batch = self._io.wait(taking)
+                batch = self._io.wait(self._take())
             except Exception:
                 self.close()
                 raise
@@ -117,11 +115,9 @@ class _Cursor:
     async def next(self) -> Update | None:
         """Returns the next update, or None at the end."""
         while not self._batch and not self._ended:
-            taking = self._take()
-            await until_done(taking)
             try:
-                batch = taking.result()
-            except BaseException:
+                batch = await self._io.wait_async(self._take())
+            except Exception:
                 self.close()
                 raise
             self._accept(batch)
