@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import queue
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +73,90 @@ def test_a_script_that_ends_has_started_its_task(way: str, notes: tuple[str, que
     assert seen.empty()
 
 
+def test_a_thread_that_outlives_the_main_thread_goes_on(notes: tuple[str, queue.Queue[str]]) -> None:
+    """The interpreter waits for such threads, so nothing may be taken away from them before they have ended."""
+    token, seen = notes
+    script = """
+        import threading
+        from requence.task import Task, abort_task, TaskAbortedError
+
+        def work(task):
+            threading.main_thread().join()
+            task.sync.id
+            later = Task("note", {"from": "later"})
+            abort_task(later.sync.id, reason="enough")
+            try:
+                later.sync.result
+            except TaskAbortedError as error:
+                print(error)
+
+        threading.Thread(target=work, args=[Task("note", {"from": "before"})]).start()
+        """
+    done = run(script, token)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Task aborted: enough\n", "")
+    assert {seen.get(timeout=10), seen.get(timeout=10)} == {"before", "later"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("pause", ["0", "0.05", "0.2"])
+def test_a_fork_right_after_a_start_leaves_a_child_that_works(
+    notes: tuple[str, queue.Queue[str]], pause: str
+) -> None:
+    """Also while the I/O thread imports: nobody would release its import locks in the child."""
+    token, seen = notes
+    script = f"""
+        import os, time, warnings
+        from requence.exceptions import ForkedHandleError
+        from requence.task import Task
+
+        task = Task("note", {{"from": "parent"}})
+        time.sleep({pause})
+        warnings.simplefilter("ignore")  # Python 3.12 and later warn of every fork beside threads
+        child = os.fork()
+        if child == 0:
+            try:
+                task.sync.id
+            except ForkedHandleError as error:
+                print(type(error).__name__, flush=True)
+            Task("note", {{"from": "child"}}).sync.id
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    done = run(script, token, dev=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ForkedHandleError\n7\n", "")
+    assert {seen.get(timeout=10), seen.get(timeout=10)} == {"parent", "child"}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_start_at_the_end_of_a_child_of_multiprocessing(
+    notes: tuple[str, queue.Queue[str]], method: str, tmp_path: Path
+) -> None:
+    """Such children run no `atexit` callbacks."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no start method {method}")
+    token, seen = notes
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import multiprocessing
+        from requence.task import Task
+
+        def work():
+            Task("note", {{"from": "a child"}})
+
+        if __name__ == "__main__":
+            process = multiprocessing.get_context("{method}").Process(target=work)
+            process.start()
+            process.join()
+            print(process.exitcode)
+        """),
+        "utf-8",
+    )
+    done = run_python([str(script)], token)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+    assert seen.get(timeout=10) == "a child"
+
+
 def test_a_start_that_cannot_be_delivered_is_told_on_stderr_and_does_not_hang(free_port: int) -> None:
     """The service is not there: the script ends within its deadline, and says what is not known."""
     done = run(SCRIPTS["plain"], encode_access_token("t", f"http://127.0.0.1:{free_port}"), dev=False)
@@ -81,8 +167,13 @@ def test_a_start_that_cannot_be_delivered_is_told_on_stderr_and_does_not_hang(fr
 
 
 def run(text: str, access_token: str, *, dev: bool = True) -> subprocess.CompletedProcess[str]:
+    strict = ["-X", "dev", "-W", "error"] if dev else []
+    return run_python([*strict, "-c", textwrap.dedent(text)], access_token)
+
+
+def run_python(arguments: list[str], access_token: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *(["-X", "dev", "-W", "error"] if dev else []), "-c", textwrap.dedent(text)],
+        [sys.executable, *arguments],
         env={**os.environ, "REQUENCE_ACCESS_TOKEN": access_token},
         capture_output=True,
         text=True,

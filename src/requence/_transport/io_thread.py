@@ -13,10 +13,11 @@ import contextlib
 import importlib
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from requence._transport.worker import Worker
 from requence.exceptions import ForkedHandleError, UsageError
 
 __all__ = ["IOThread", "io_thread"]
@@ -24,38 +25,40 @@ __all__ = ["IOThread", "io_thread"]
 T = TypeVar("T")
 
 _EXIT_DEADLINE = 5.0
+_FORK_DEADLINE = 10.0
 
-# Slow to import, since the HTTP libraries come with it: neither the caller's thread nor the running loop waits for
-# that. Named, not imported, since it builds on this module.
-_IMPORTED_FIRST = "requence._transport.event_stream"
+# What the thread will need. Slow to import, since the HTTP libraries come with it: neither the caller's thread nor
+# the running loop waits for that. Named, not imported, since these modules build on this one.
+_IMPORTED_FIRST = ("requence.task.start", "requence.task.follow", "encodings.idna")
 
 
 class IOThread:
-    """A daemon thread that runs one event loop, until the interpreter ends."""
+    """A daemon thread that runs one event loop until the interpreter ends, after all threads that it waits for."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._closed = False
         self._due_before_exit: set[Future[Any]] = set()
         self._closers: list[Callable[[], Awaitable[None]]] = []
-        # Name resolution needs a worker thread, and Python 3.12 starts no new thread during shutdown: a start
-        # sent by the exit flush finds this one already running.
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="requence-io-worker")
+        self._imported = threading.Event()
         self.loop = asyncio.new_event_loop()
-        self.loop.set_default_executor(self._worker)
         self._thread = threading.Thread(target=self._run, name="requence-io", daemon=True)
         try:
-            self._worker.submit(int).result()
+            self._worker = Worker("requence-io-worker")
+            self.loop.set_default_executor(self._worker)
             self._thread.start()
-            _at_exit(self.close)
         except RuntimeError as error:
             self.loop.close()
             raise UsageError("No task can be started while the interpreter shuts down") from error
+        _when_the_main_thread_ends(self.flush)
+        atexit.register(self.close)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        with contextlib.suppress(Exception):  # who needs the module imports it again, and is told there
-            importlib.import_module(_IMPORTED_FIRST)
+        with contextlib.suppress(Exception):  # who needs a module imports it again, and is told there
+            for module in _IMPORTED_FIRST:
+                importlib.import_module(module)
+        self._imported.set()
         try:
             self.loop.run_forever()
         finally:
@@ -138,14 +141,39 @@ class IOThread:
         """Registers what to close before the loop ends; the last registered is closed first."""
         self._closers.append(closer)
 
-    def close(self, deadline: float = _EXIT_DEADLINE) -> None:
+    def flush(self, deadline: float = _EXIT_DEADLINE) -> None:
+        """Waits until what is due before exit is done, once for each request and for some seconds only."""
+        if self._is_running():
+            late = concurrent.futures.wait(self._due_before_exit.copy(), timeout=deadline).not_done
+            self._due_before_exit -= late
+
+    def close(self) -> None:
         """Finishes what is due before exit, drops everything else, ends the loop and joins the thread."""
-        if self._closed or self._pid != os.getpid() or not self._thread.is_alive():
+        self.flush()
+        if self._is_running():
+            self._closed = True
+            asyncio.run_coroutine_threadsafe(self._close_on_loop(), self.loop)
+            self._thread.join(timeout=_EXIT_DEADLINE)
+
+    @contextlib.contextmanager
+    def prepared_for_fork(self) -> Generator[None]:
+        """Holds locks back that a child would inherit with nobody to release them; waits some seconds at most.
+
+        They are the import locks, and those that the C library takes to resolve a name.
+        """
+        if not self._is_running():
+            yield
             return
-        concurrent.futures.wait(self._due_before_exit.copy(), timeout=deadline)
-        self._closed = True
-        asyncio.run_coroutine_threadsafe(self._close_on_loop(), self.loop)
-        self._thread.join(timeout=deadline)
+        self._imported.wait(_FORK_DEADLINE)
+        paused = self._worker.pause(_FORK_DEADLINE)
+        try:
+            yield
+        finally:
+            if paused:
+                self._worker.resume()
+
+    def _is_running(self) -> bool:
+        return not self._closed and self._pid == os.getpid() and self._thread.is_alive()
 
     async def _close_on_loop(self) -> None:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
@@ -177,7 +205,7 @@ def _outcome(future: Future[T]) -> T:
     try:
         return future.result()
     except concurrent.futures.CancelledError:
-        raise UsageError("The interpreter is shutting down, so the wait was given up") from None
+        raise UsageError("The request was cancelled, or the interpreter is shutting down") from None
 
 
 async def _until_done(future: Future[Any]) -> None:
@@ -198,15 +226,13 @@ async def _until_done(future: Future[Any]) -> None:
     await woken
 
 
-def _at_exit(function: Callable[[], None]) -> None:
-    # `atexit` callbacks run after the executors are closed, and a closed executor cannot resolve host names. The
-    # threading module's own exit callbacks run before that, the last registered first, so that ours comes before
-    # the one of `concurrent.futures.thread`, which was imported together with the executor.
+def _when_the_main_thread_ends(function: Callable[[], None]) -> None:
+    # Before other threads are waited for, and also in the children of `multiprocessing`, which run no `atexit`
+    # callbacks. Where the standard library has no such hook any more, those are all there is.
     register = getattr(threading, "_register_atexit", None)
-    if register is None:
-        atexit.register(function)
-    else:
-        register(function)
+    if register is not None:
+        with contextlib.suppress(RuntimeError):  # the main thread has ended: `atexit` is still to come
+            register(function)
 
 
 _lock = threading.Lock()
@@ -226,11 +252,22 @@ def io_thread() -> IOThread:
 def _start_afresh_in_child() -> None:
     global _lock, _current
     _lock = threading.Lock()  # the parent may have held it while it forked
+    _fork.pop_all()
     if _current is not None:
         # Kept alive on purpose: collecting it here would close sockets and loops that belong to the parent.
         _of_parents.append(_current)
     _current = None
 
 
+_fork = contextlib.ExitStack()
+
+
+def _before_fork() -> None:
+    if _current is not None:
+        _fork.enter_context(_current.prepared_for_fork())
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh_in_child)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_fork.close, after_in_child=_start_afresh_in_child
+    )

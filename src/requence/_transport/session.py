@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ __all__ = ["Answer", "LostConnectionError", "OpenStream", "Request", "Session", 
 
 _CONNECT_TIMEOUT = 5.0
 _CALLS_AT_ONCE = 20
+_SLOWEST_UPLOAD = 50_000.0  # bytes per second
 # Many servers close a connection that was idle for 5 seconds. A request that meets one at that moment is lost, and
 # a finalize that is lost has to be asked for: so idle connections are given up before.
 _KEEP_ALIVE = 4.0
@@ -108,12 +110,19 @@ class Session:
     def __init__(self) -> None:
         self._http = aiohttp.ClientSession(
             # Streams are open for hours and must not take the places of calls: calls queue at a semaphore.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=_KEEP_ALIVE,
+                resolver=aiohttp.ThreadedResolver(),  # by the loop's executor, which works until the very end
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": _USER_AGENT},
             trust_env=False,  # with it, a netrc entry for the host would replace the bearer
         )
-        self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
+        # Per service: one that hangs must not hold up the calls to another.
+        self._places: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_CALLS_AT_ONCE)
+        )
 
     async def exchange(self, request: Request, *, timeout: float) -> Answer:
         """Sends a request and reads its whole answer, of any status.
@@ -125,7 +134,13 @@ class Session:
         Raises:
             LostConnectionError: No whole answer came.
         """
-        async with self._places, self._send(request, silence=timeout) as response:
+        url = URL(request.url, encoded=True)
+        # The library's own limit does not count the time it takes to send a body to a service that does not read.
+        within = 2 * timeout + len(request.body or b"") / _SLOWEST_UPLOAD
+        async with (
+            self._places[url.authority],
+            self._send(request, url, silence=timeout, headers_within=within) as response,
+        ):
             try:
                 body = await response.read()
             except (aiohttp.ClientError, OSError) as error:
@@ -143,7 +158,8 @@ class Session:
         Raises:
             LostConnectionError: No answer came.
         """
-        async with self._send(request, silence=None, headers_within=timeout) as response:
+        url = URL(request.url, encoded=True)
+        async with self._send(request, url, silence=None, headers_within=timeout) as response:
             try:
                 yield OpenStream(response)
             finally:
@@ -151,9 +167,8 @@ class Session:
 
     @asynccontextmanager
     async def _send(
-        self, request: Request, *, silence: float | None, headers_within: float | None = None
+        self, request: Request, url: URL, *, silence: float | None, headers_within: float
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        url = URL(request.url, encoded=True)
         try:
             async with asyncio.timeout(headers_within):
                 response = await self._http.request(
@@ -163,13 +178,9 @@ class Session:
                     headers=request.headers,
                     skip_auto_headers=("Content-Type",),
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(
-                        total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence
-                    ),
+                    timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_TIMEOUT, sock_read=silence),
                 )
-        except TimeoutError as error:
-            raise _lost(error, url) from _without_secrets(error)
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:  # timeouts among them
             raise _lost(error, url) from _without_secrets(error)
         async with response:
             yield response
