@@ -435,7 +435,7 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
 
 async def _closed_by_client(reader: asyncio.StreamReader) -> None:
     # Polled, since to read would take bytes of the next request.
-    while not (reader.at_eof() or reader.exception()):  # noqa: ASYNC110
+    while not (reader.at_eof() or reader.exception()):
         await asyncio.sleep(0.005)
 
 
@@ -515,6 +515,6 @@ async def _left_running() -> set[str]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE / 2
     own = asyncio.current_task()
-    while (left := asyncio.all_tasks() - {own}) and loop.time() < deadline:  # noqa: ASYNC110 (nothing tells)
+    while (left := asyncio.all_tasks() - {own}) and loop.time() < deadline:
         await asyncio.sleep(0.005)
     return {repr(task) for task in left}

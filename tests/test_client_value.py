@@ -127,3 +127,15 @@ def test_a_client_is_not_pickled_but_can_be_copied() -> None:
     assert "must not leave" not in repr(caught.value)
     assert copy.copy(client) is client
     assert copy.deepcopy({"client": client})["client"] is client
+
+
+def test_overlapping_defaults_end_in_any_order() -> None:
+    before = default_client()
+    first, second = Client(retries=1), Client(retries=2)
+    one, two = default_client_set_to(first), default_client_set_to(second)
+    one.__enter__()
+    two.__enter__()
+    one.__exit__(None, None, None)
+    assert default_client() is second
+    two.__exit__(None, None, None)
+    assert default_client() is before

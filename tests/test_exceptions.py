@@ -177,7 +177,7 @@ def test_a_subclass_of_a_user_can_be_copied() -> None:
 
 
 def test_what_is_not_known_is_none() -> None:
-    error = TaskFailedError("text")
+    error = TaskAbortedError("text")
     assert (error.task_id, error.task_url, error.task_template, error.status_code) == (None,) * 4
     assert (error.reason, error.context, error.hint) == (None,) * 3
     assert RequenceUnreachableException("text").status is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import NoReturn
 
 from requence.exceptions import ConfigurationError, UsageError
 
-__all__ = ["Client", "default_client", "default_client_set_to"]
+__all__ = ["Client", "checked_client", "default_client", "default_client_set_to"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +77,36 @@ def _check_count(name: str, value: object, *, least: int) -> None:
         raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
-_lock = threading.Lock()
-_default = Client()
+_defaults = [Client()]  # the last one counts; contexts may overlap, so each takes out its own
 
 
 def default_client() -> Client:
     """Returns the client that is used where none is given."""
-    return _default
+    return _defaults[-1]
+
+
+def checked_client(client: object) -> Client:
+    """Returns what was given as `client=`, or the default client for None.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if client is None:
+        return default_client()
+    if not isinstance(client, Client):
+        raise ConfigurationError(
+            f"client must be a requence.Client, not {type(client).__name__}",
+            hint="a token alone goes into access_token=",
+        )
+    return client
 
 
 @contextmanager
 def default_client_set_to(client: Client) -> Generator[None]:
     """Makes `client` the default of the whole process while the context lasts."""
-    global _default
-    with _lock:
-        previous, _default = _default, client
+    _defaults.append(client)
     try:
         yield
     finally:
-        with _lock:
-            _default = previous
+        at = next(index for index in reversed(range(len(_defaults))) if _defaults[index] is client)
+        del _defaults[at]

@@ -30,6 +30,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from requence.task.context import Context
+    from requence.task.result import TaskResult
+
 __all__ = [
     "AckFailedError",
     "ConfigurationError",
@@ -206,11 +209,9 @@ class TaskFailedError(TaskException):
     """
 
     reason: str | None
-    context: Any
+    context: Context
 
-    def __init__(
-        self, message: str, *, reason: str | None = None, context: object = None, **facts: Any
-    ) -> None:
+    def __init__(self, message: str, *, context: Context, reason: str | None = None, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.reason = reason
         self.context = context
@@ -225,10 +226,10 @@ class TaskAbortedError(TaskException):
     """
 
     reason: str | None
-    context: Any
+    context: Context | None
 
     def __init__(
-        self, message: str, *, reason: str | None = None, context: object = None, **facts: Any
+        self, message: str, *, reason: str | None = None, context: Context | None = None, **facts: Any
     ) -> None:
         super().__init__(message, **facts)
         self.reason = reason
@@ -247,13 +248,23 @@ class AckFailedError(TaskException):
 
     Attributes:
         result: The `TaskResult`, or None if the task did not succeed.
+        failure: The error that says how the task ended, or None if it succeeded.
     """
 
-    result: Any
+    result: TaskResult | None
+    failure: TaskException | None
 
-    def __init__(self, message: str, *, result: object = None, **facts: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        result: TaskResult | None = None,
+        failure: TaskException | None = None,
+        **facts: Any,
+    ) -> None:
         super().__init__(message, **facts)
         self.result = result
+        self.failure = failure
 
 
 class StreamEventTooLarge(TaskException):

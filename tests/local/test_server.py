@@ -30,7 +30,22 @@ def template(name: str = "t") -> TaskTemplate:
 
 
 def own_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("requence-local")]
+    """The threads of servers that the test itself has started."""
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("requence-local") and thread not in _before
+    ]
+
+
+_before: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _note_threads() -> None:
+    """Other tests share a server that may run beside these."""
+    _before.clear()
+    _before.update(threading.enumerate())
 
 
 def open_files() -> int:

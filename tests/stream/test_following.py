@@ -621,9 +621,12 @@ async def test_a_consumer_that_stops_early_closes_its_connection(server: Scripte
 async def test_a_handle_that_is_dropped_closes_the_shared_stream(server: ScriptedServer) -> None:
     server.always("watch", Stream([FIRST], end="open"))
     task = Task("t", client=server.client)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(task.result, 0.05)
+    waiting = asyncio.ensure_future(task.result)
     await server.until(lambda: len(server.calls("watch")) == 1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    del waiting
     del task
     gc.collect()
     await server.until(lambda: server.calls("watch")[0].left)
@@ -653,6 +656,9 @@ async def test_a_wait_that_is_given_up_can_be_repeated(server: ScriptedServer) -
     gate = Gate()
     server.always("watch", Stream([FIRST, gate, SECOND, LAST]))
     task = Task("t", client=server.client)
+    first = asyncio.ensure_future(task.result)
+    await server.until(lambda: len(server.calls("watch")) == 1)
+    first.cancel()
     for _ in range(3):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(task.result, 0.05)
@@ -661,6 +667,29 @@ async def test_a_wait_that_is_given_up_can_be_repeated(server: ScriptedServer) -
     assert (await again).result == "done"
     assert (await task).result == "done"
     assert len(server.calls("watch")) == 1
+
+
+async def test_a_failed_acknowledgement_does_not_hide_why_the_task_failed(server: ScriptedServer) -> None:
+    server.always("ack", Answer(404, "not this one"))
+    server.always("watch", Stream([FIRST, event(2, "taskError", reason="the disk is full", requireAck=True)]))
+    with pytest.raises(AckFailedError, match=r"the disk is full.*not this one") as caught:
+        await Task("t", require_ack=True, client=server.client)
+    assert isinstance(caught.value.failure, TaskFailedError)
+    assert caught.value.failure.reason == "the disk is full"
+    assert caught.value.result is None
+
+
+async def test_consumers_of_one_iterator_share_its_updates(server: ScriptedServer) -> None:
+    """Each update goes to one of them, none is lost and none comes twice."""
+    many = [event(number, "nodeUpdate", node=NODE, data=number) for number in range(2, 300)]
+    server.always("watch", Stream([FIRST, *many, event(300, "taskEnd", result=None)]))
+    iterator = aiter(Task("t", client=server.client).updates)
+
+    async def consume() -> list[int | None]:
+        return [update.position async for update in iterator]
+
+    taken = await asyncio.gather(*(consume() for _ in range(4)))
+    assert sorted(position for share in taken for position in share if position) == list(range(1, 301))
 
 
 async def test_a_limited_wait_leaves_the_task_alone(server: ScriptedServer) -> None:
@@ -738,7 +767,9 @@ def test_an_acknowledgement_that_fails_keeps_the_result(server: ScriptedServer, 
     for _ in range(2):
         with pytest.raises(AckFailedError) as caught:
             _ = task.sync.result
+        assert caught.value.result is not None
         assert caught.value.result.result == "done"
+        assert caught.value.failure is None
         assert caught.value.task_id == "task-1"
         assert caught.value.__cause__ is not None
     assert positions(list(task.sync.updates)) == [1, 2]

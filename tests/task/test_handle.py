@@ -310,8 +310,10 @@ def test_a_bad_argument_is_told_at_once(server: LocalServer, arguments: dict[str
 
 def test_a_wait_with_a_limit_leaves_the_task_alone(server: LocalServer) -> None:
     task = Task("endless")
+    next(updates := iter(task.sync.updates))  # it runs
+    updates.close()
     with pytest.raises(TaskWaitTimeout, match="still runs") as caught:
-        task.sync.wait(timeout=0.2)
+        task.sync.wait(timeout=0.05)
     assert isinstance(caught.value, TimeoutError)
     assert (caught.value.task_id, caught.value.task_url) == (task.sync.id, task.sync.url)
     assert get_task(task.sync.id).status == "running"

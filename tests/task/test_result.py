@@ -124,6 +124,7 @@ def test_the_errors_carry_the_evidence(type: str) -> None:
     error = outcome(last(type, reason="no"))
     assert isinstance(error, TaskFailedError | TaskAbortedError)
     assert (error.task_id, error.task_url, error.task_template) == ("t1", URL, "my-template")
+    assert error.context is not None
     assert error.context == CONTEXT
     assert error.context.get_node_error("links") == "timeout"
     assert error.context["node_data"]["ocr"] == {"text": "hi"}

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import gc
 import logging
+import socket
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -16,6 +21,7 @@ from tests.scripted_server import (
     Lose,
     ScriptedServer,
     Step,
+    Stream,
     check_nothing_is_left,
     prepared,
     report,
@@ -24,6 +30,8 @@ from tests.scripted_server import (
 
 import requence.task.start as start_module
 from requence import Client
+from requence._token import encode_access_token
+from requence.exceptions import ConfigurationError
 from requence.task import (
     RequenceUnreachableException,
     StartUncertainError,
@@ -34,6 +42,7 @@ from requence.task import (
     TaskFailedError,
     TaskRefusedError,
     UnauthorizedError,
+    get_task,
 )
 
 LOST: dict[str, Step] = {
@@ -564,3 +573,84 @@ async def test_a_failed_abort_that_is_awaited_is_raised_not_logged(
     assert "failed: not this one" in repr(operation)
     del operation
     assert not caplog.records
+
+
+@pytest.mark.parametrize("size", [2**20 - 100, 3 * 2**20])
+def test_a_large_input_is_sent_as_it_is(server: ScriptedServer, size: int) -> None:
+    text = "é" * (size // 2)
+    Task("t", {"text": text}, client=server.client).sync.finalized()
+    [call] = server.calls("finalize")
+    assert call.json["input"] == {"text": text}
+    assert int(call.headers["content-length"]) == len(call.body)
+    assert call.headers["content-type"] == "application/json"
+
+
+def test_an_endless_refusal_is_cut(server: ScriptedServer) -> None:
+    """A body is read for its message; it must not fill the memory."""
+    server.always("prepare", Stream([b"x" * 65536] * 2000, content_type="text/plain", status=404))
+    with pytest.raises(TaskRefusedError) as caught:
+        Task("t", client=server.client).sync.finalized()
+    assert len(caught.value.message) <= 2000
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up() -> None:
+    """Each byte ends a silence, so only the time for the whole answer tells that nothing comes of it."""
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while True:
+                connection.sendall(b" ")
+                time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, args=[listener])
+        dripping.start()
+        token = encode_access_token("t", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(RequenceUnreachableException, match="in time"):
+            Task("t", client=Client(token, call_timeout=0.2, retries=0)).sync.finalized()
+        dripping.join()
+
+
+def test_a_finalize_that_is_put_off_is_sent_again_as_the_service_asks(server: ScriptedServer) -> None:
+    """429 says that nothing was done, so there is no doubt about what has happened."""
+    server.script("finalize", Answer(429, "later", {"Retry-After": "0"}))
+    task = Task("t", client=server.client)
+    assert task.sync.id == "task-1"
+    assert len(server.calls("finalize")) == 2
+    assert not server.calls("get")
+
+
+def test_a_finalize_that_is_always_put_off_is_no_riddle(server: ScriptedServer) -> None:
+    server.always("finalize", Answer(429, "too busy"))
+    with pytest.raises(TaskException, match="too busy") as caught:
+        Task("t", client=server.client_with(retries=1)).sync.finalized()
+    assert not isinstance(caught.value, StartUncertainError | TaskRefusedError)
+    assert caught.value.status_code == 429
+    assert len(server.calls("finalize")) == 2
+
+
+def test_an_abort_before_the_start_is_not_reported_as_a_failure(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+    server.script("prepare", dataclasses.replace(prepared(server, "task-1"), when=gate))
+
+    async def abort() -> None:
+        task = Task("t", client=server.client)
+        operation = task.abort("changed my mind")
+        del task
+        gc.collect()
+        gate.open()
+        await operation
+
+    asyncio.run(abort())
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("client", ["AGEA", 5, Client])
+def test_a_client_is_a_client(client: Any) -> None:
+    for call in (lambda: Task("t", client=client), lambda: get_task("x", client=client)):
+        with pytest.raises(ConfigurationError, match=r"client must be a requence\.Client"):
+            call()

@@ -20,7 +20,7 @@ from requence._client import Client
 from requence._json import as_object
 from requence._token import AccessToken
 from requence._transport.refusals import readable, refusal
-from requence._transport.retry import CALLS, is_transient, retry_after
+from requence._transport.retry import CALLS, is_not_processed, is_transient, retry_after
 from requence._transport.session import Answer, LostConnectionError, Request, session
 from requence.exceptions import (
     RequenceUnreachableException,
@@ -133,7 +133,7 @@ class Api:
             finalize_task._get_kwargs(prepared.task_id, body=body), url=prepared.finalize_url
         )
         answer = await self._once(request)
-        if is_transient(answer.status):
+        if is_transient(answer.status) and not is_not_processed(answer.status):
             raise LostAnswerError(
                 readable(self._without_token(answer.body))
                 or f"the service answered {answer.status} to {step}",
@@ -235,14 +235,18 @@ class Api:
         """Sends a request that must not reach the service twice; repeats only what cannot have reached it."""
         repetition = 0
         while True:
+            wanted = 0.0
             try:
-                return await session().exchange(request, timeout=self.client.call_timeout)
+                answer = await session().exchange(request, timeout=self.client.call_timeout)
+                if repetition >= self.client.retries or not is_not_processed(answer.status):
+                    return answer
+                wanted = _wanted_pause(answer)
             except LostConnectionError as error:
                 if error.sent:
                     raise LostAnswerError(error.message) from error
                 if repetition >= self.client.retries:
                     raise _unreachable(error) from error.__cause__
-            await _pause(repetition)
+            await _pause(repetition, at_least=wanted)
             repetition += 1
 
     async def _repeat(
@@ -262,7 +266,7 @@ class Api:
                 if last or not is_transient(answer.status):
                     self._check(step, answer, **facts)
                     return answer
-                wanted = retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC))
+                wanted = _wanted_pause(answer)
             await _pause(repetition, at_least=wanted)
             repetition += 1
 
@@ -302,6 +306,10 @@ def _unreachable(error: LostConnectionError) -> RequenceUnreachableException:
     return RequenceUnreachableException(
         error.message, hint="check the network, and the base URL in the access token"
     )
+
+
+def _wanted_pause(answer: Answer) -> float:
+    return retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC))
 
 
 async def _pause(repetition: int, *, at_least: float = 0.0) -> None:

@@ -8,7 +8,7 @@ import re
 import msgspec
 
 from requence._json import as_object
-from requence._transport.retry import is_gateway_status
+from requence._transport.retry import is_gateway_status, is_transient
 from requence.exceptions import (
     RequenceUnreachableException,
     TaskException,
@@ -46,20 +46,29 @@ def refusal(
         task_id: The task, if known.
         task_template: The template, if known.
     """
-    said = f"the service answered {status} to {step}"
-    text = readable(body) or said[0].upper() + said[1:]
+    said = f"The service answered {status} to {step}"
+    text = readable(body) or said
+    error: TaskException | RequenceUnreachableException
     if is_gateway_status(status):
-        return RequenceUnreachableException(f"The service is not reachable: {text}", status=status, hint=said)
-    kind, hint = otherwise, said
+        error = RequenceUnreachableException(f"The service is not reachable: {text}", status=status)
+    else:
+        kind, hint = _kind_and_hint(status, otherwise)
+        error = kind(text, task_id=task_id, task_template=task_template, status_code=status, hint=hint)
+    if text != said:
+        error.add_note(said)
+    return error
+
+
+def _kind_and_hint(status: int, otherwise: type[TaskException]) -> tuple[type[TaskException], str | None]:
     if status in (401, 403):
-        kind, hint = UnauthorizedError, f"{said}: check the access token, and what it is allowed to do"
-    elif 300 <= status < 400:
-        hint = f"{said}: redirects are not followed; check the base URL in the access token"
-    elif status >= 500 and otherwise is TaskRefusedError:
-        kind = TaskException  # it broke down, so it did not refuse anything
-    elif status in (404, 410) and otherwise is TaskException:
-        kind = TaskNotFoundError
-    return kind(text, task_id=task_id, task_template=task_template, status_code=status, hint=hint)
+        return UnauthorizedError, "check the access token, and what it is allowed to do"
+    if 300 <= status < 400:
+        return otherwise, "redirects are not followed; check the base URL in the access token"
+    if is_transient(status) and otherwise is TaskRefusedError:
+        return TaskException, None  # it could not look at the task now, so it did not refuse it
+    if status in (404, 410) and otherwise is TaskException:
+        return TaskNotFoundError, None
+    return otherwise, None
 
 
 def readable(body: bytes) -> str:

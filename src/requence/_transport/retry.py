@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["CALLS", "STREAMS", "Backoff", "is_gateway_status", "is_transient", "retry_after"]
+__all__ = [
+    "CALLS",
+    "STREAMS",
+    "Backoff",
+    "is_gateway_status",
+    "is_not_processed",
+    "is_transient",
+    "retry_after",
+]
 
 LONGEST_RETRY_AFTER = 120.0
-_TRANSIENT = frozenset({408, 425, 429})
+_NOT_PROCESSED = frozenset({425, 429})
+_TRANSIENT = frozenset({408, *_NOT_PROCESSED})
 _GATEWAY = frozenset({502, 503, 504})
 
 
@@ -44,6 +53,11 @@ STREAMS = Backoff(first=0.25, cap=30.0)
 def is_transient(status: int) -> bool:
     """Says whether the same request may succeed a little later."""
     return status in _TRANSIENT or status >= 500
+
+
+def is_not_processed(status: int) -> bool:
+    """Says whether the service refused to look at the request now, so that it has had no effect."""
+    return status in _NOT_PROCESSED
 
 
 def is_gateway_status(status: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
@@ -22,7 +23,10 @@ __all__ = ["Answer", "LostConnectionError", "OpenStream", "Request", "Session", 
 
 _CONNECT_TIMEOUT = 5.0
 _CALLS_AT_ONCE = 20
-_SLOWEST_UPLOAD = 50_000.0  # bytes per second
+_SLOWEST_TRANSFER = 50_000.0  # bytes per second
+_LARGEST_ANSWER = 256 * 2**20
+_LARGEST_REFUSAL = 64 * 2**10
+_LARGE_BODY = 2**20
 # Many servers close a connection that was idle for 5 seconds. A request that meets one at that moment is lost, and
 # a finalize that is lost has to be asked for: so idle connections are given up before.
 _KEEP_ALIVE = 4.0
@@ -135,17 +139,31 @@ class Session:
             LostConnectionError: No whole answer came.
         """
         url = URL(request.url, encoded=True)
-        # The library's own limit does not count the time it takes to send a body to a service that does not read.
-        within = 2 * timeout + len(request.body or b"") / _SLOWEST_UPLOAD
-        async with (
-            self._places[url.authority],
-            self._send(request, url, silence=timeout, headers_within=within) as response,
-        ):
+        sent = len(request.body or b"")
+        async with self._places[url.authority]:
+            began = asyncio.get_running_loop().time()
+
+            def deadline(moved: int) -> float:
+                # Silence alone would let a service take a body, or send one, a byte at a time for ever.
+                return began + 2 * timeout + moved / _SLOWEST_TRANSFER
+
             try:
-                body = await response.read()
-            except (aiohttp.ClientError, OSError) as error:
-                raise _lost(error, response.url) from _without_secrets(error)
-            return Answer(response.status, response.headers, body)
+                async with (
+                    asyncio.timeout_at(deadline(sent)) as limit,
+                    self._send(request, url, silence=timeout) as response,
+                ):
+                    body = bytearray()
+                    largest = _LARGEST_ANSWER if 200 <= response.status < 300 else _LARGEST_REFUSAL
+                    async for piece in response.content.iter_any():
+                        body += piece
+                        limit.reschedule(deadline(sent + len(body)))
+                        if len(body) > largest:
+                            break
+            except (aiohttp.ClientError, OSError) as error:  # timeouts among them
+                raise _lost(error, url) from _without_secrets(error)
+        if len(body) > _LARGEST_ANSWER:
+            raise LostConnectionError(f"the answer has more than {_LARGEST_ANSWER} bytes", sent=True)
+        return Answer(response.status, response.headers, bytes(body[:largest]))
 
     @asynccontextmanager
     async def open_stream(self, request: Request, *, timeout: float) -> AsyncGenerator[OpenStream]:
@@ -167,14 +185,14 @@ class Session:
 
     @asynccontextmanager
     async def _send(
-        self, request: Request, url: URL, *, silence: float | None, headers_within: float
+        self, request: Request, url: URL, *, silence: float | None, headers_within: float | None = None
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         try:
             async with asyncio.timeout(headers_within):
                 response = await self._http.request(
                     request.method,
                     url,
-                    data=request.body,
+                    data=_payload(request.body),
                     headers=request.headers,
                     skip_auto_headers=("Content-Type",),
                     allow_redirects=False,
@@ -204,6 +222,11 @@ def session() -> Session:
 
 
 _NOT_ESTABLISHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # Above this size the library warns of bytes, since it sends them in one step in which nothing else runs.
+    return io.BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
 
 
 def _lost(error: Exception, url: URL) -> LostConnectionError:

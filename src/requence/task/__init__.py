@@ -21,7 +21,7 @@ from requence.exceptions import (
     TaskWaitTimeout,
     UnauthorizedError,
 )
-from requence.task.awaitables import Operation
+from requence.task.awaitables import Operation, Pending
 from requence.task.context import Context
 from requence.task.functions import abort_task, get_task, protect_task
 from requence.task.handle import Task
@@ -33,6 +33,7 @@ __all__ = [
     "AckFailedError",
     "Context",
     "Operation",
+    "Pending",
     "RequenceError",
     "RequenceUnreachableException",
     "StartUncertainError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from requence._client import Client, default_client
+from requence._client import Client, checked_client
 from requence._token import AccessToken
 from requence._transport.credentials import find_access_token
 from requence.task.arguments import check_identifier, check_optional_text
@@ -51,7 +51,7 @@ def protect(task_id: str, access_token: str | None, client: Client | None) -> Co
 
 
 def _reach(access_token: str | None, client: Client | None) -> tuple[AccessToken, Client]:
-    client = default_client() if client is None else client
+    client = checked_client(client)
     return find_access_token(access_token, client), client
 
 

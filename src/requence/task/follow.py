@@ -153,7 +153,7 @@ class Follow:
             return report
         refused = await self._delivery.confirm()
         if refused is not None:
-            raise self._ack_failed(refused, result=None) from refused
+            raise self._ack_failed(refused, None) from refused
         return await poll(self._api, self._started.task_id, FINAL_STATUSES)
 
     async def _settle(self, update: Update) -> None:
@@ -167,15 +167,20 @@ class Follow:
         if getattr(update, "require_ack", None) is True:
             refused = await self._delivery.confirm()
             if refused is not None:
-                outcome = self._ack_failed(refused, outcome if isinstance(outcome, TaskResult) else None)
+                outcome = self._ack_failed(refused, outcome)
         self._outcome = outcome
         if self._watching is not None:
             self._watching.cancel()  # whoever waits on the shared stream is answered from the outcome
 
-    def _ack_failed(self, refused: RequenceError, result: TaskResult | None) -> AckFailedError:
+    def _ack_failed(
+        self, refused: RequenceError, outcome: TaskResult | TaskException | None
+    ) -> AckFailedError:
+        failure = outcome if isinstance(outcome, TaskException) else None
+        ending = f" ({failure.message})" if failure else ""
         error = AckFailedError(
-            f"The task has ended, but the service did not take the confirmation: {refused.message}",
-            result=result,
+            f"The task has ended{ending}, but the service did not take the confirmation: {refused.message}",
+            result=outcome if isinstance(outcome, TaskResult) else None,
+            failure=failure,
             task_id=self._started.task_id,
             task_url=self._started.url,
             task_template=self._task_template,

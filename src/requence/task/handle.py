@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-from requence._client import Client, default_client
+from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import io_thread
 from requence.task.arguments import check_identifier, check_optional_text, check_priority, check_seconds
@@ -65,7 +65,7 @@ class Task:
             ConfigurationError: The token, an argument or the input is not usable.
             UsageError: The interpreter is shutting down.
         """
-        client = default_client() if client is None else client
+        client = checked_client(client)
         order = Order(
             task_template=check_identifier("task_template", task_template),
             input=encode_input(input),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager, suppress
 
 from requence.task.feed import Feed
 from requence.task.run import Run
@@ -85,57 +84,50 @@ class AsyncUpdateIterator(AsyncIterator[Update]):
 
 
 class _Cursor:
-    """One iteration: what it was given so far, and the stream it takes more from.
+    """One iteration: takes what its stream has brought.
 
     The stream is closed when the iteration ends, or when the cursor is collected. A wait that is interrupted
-    (Ctrl-C, a cancelled task) loses nothing: the next one goes on with the same request.
+    (Ctrl-C, a cancelled task) loses nothing.
     """
 
     def __init__(self, run: Run, keep: object) -> None:
         self._io = run.io
         self._keep = keep
         self._feed = Feed(run.updates())
-        self._batch: deque[Update] = deque()
-        self._taking: Future[list[Update]] | None = None
         self._ended = False
         self._closer = weakref.finalize(self, run.io.call_soon, self._feed.close)
         self._closer.atexit = False  # at exit the I/O thread closes all streams by itself
 
     def next_blocking(self) -> Update | None:
         """Returns the next update, or None at the end."""
-        while not self._batch and not self._ended:
-            try:
-                batch = self._io.wait(self._take())
-            except Exception:
-                self.close()
-                raise
-            self._accept(batch)
-        return self._batch.popleft() if self._batch else None
+        while not self._ended:
+            with suppress(IndexError):
+                return self._feed.pop()
+            with self._closing_on_error():
+                if not self._io.run(self._feed.ready()):
+                    self.close()
+        return None
 
     async def next(self) -> Update | None:
         """Returns the next update, or None at the end."""
-        while not self._batch and not self._ended:
-            try:
-                batch = await self._io.wait_async(self._take())
-            except Exception:
-                self.close()
-                raise
-            self._accept(batch)
-        return self._batch.popleft() if self._batch else None
+        while not self._ended:
+            with suppress(IndexError):
+                return self._feed.pop()
+            with self._closing_on_error():
+                if not await self._io.run_async(self._feed.ready()):
+                    self.close()
+        return None
 
     def close(self) -> None:
         """Ends the iteration and closes its stream. May be called more than once."""
         self._ended = True
-        self._batch.clear()
         self._closer()
 
-    def _take(self) -> Future[list[Update]]:
-        if self._taking is None:
-            self._taking = self._io.submit(self._feed.take())
-        return self._taking
-
-    def _accept(self, batch: list[Update]) -> None:
-        self._taking = None
-        self._batch.extend(batch)
-        if not batch:
+    @contextmanager
+    def _closing_on_error(self) -> Generator[None]:
+        # Not on Ctrl-C or when the awaiting task is cancelled: then the iteration can go on.
+        try:
+            yield
+        except Exception:
             self.close()
+            raise

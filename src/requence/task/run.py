@@ -62,16 +62,18 @@ class Run:
         Raises:
             TaskWaitTimeout: It has not ended within `timeout` seconds.
         """
+        limit = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with limit:
                 return await (await self._followed()).outcome()
         except TimeoutError:
-            if timeout is None:
+            if timeout is None or not limit.expired():
                 raise
             started = self._start().started
             url = started.url if started else None
             raise TaskWaitTimeout(
-                f"The task has not ended within {timeout:g} seconds; it still runs",
+                f"The task has not ended within {timeout:g} seconds; "
+                + ("it still runs" if started else "its start is not confirmed yet"),
                 task_id=started.task_id if started else None,
                 task_url=url,
                 hint=f"look at it at {url}" if url else None,

@@ -98,6 +98,7 @@ class Start:
         Raises:
             TaskAbortException: The service refused.
         """
+        self._asked = True  # whoever aborts a task does not wait for it to be started
         if self._abort is None:
             self._abort = _Abort(reason)
         prevented = not self._finalizing
@@ -164,7 +165,7 @@ class Start:
             require_ack=order.require_ack,
         )
 
-    async def _resolve(self, prepared: Prepared, lost: LostAnswerError) -> Started:
+    async def _resolve(self, prepared: Prepared, lost: RequenceUnreachableException) -> Started:
         """Finds out whether a finalize whose answer was lost has started the task."""
         status = await self._ask(prepared.task_id)
         if status == "idle":
@@ -173,8 +174,8 @@ class Start:
                 raise aborted from lost
             try:
                 return await self._finalize(prepared)
-            except LostAnswerError as again:
-                lost, status = again, None
+            except RequenceUnreachableException as again:
+                lost, status = again, None  # by now the first one may have arrived
             except TaskException as error:
                 if error.status_code != 409:
                     raise

@@ -12,7 +12,7 @@ match update:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from requence._json import as_object
 from requence.task.context import Context, fold
@@ -40,7 +40,7 @@ class BaseUpdate(Record):
     """What all updates have.
 
     Attributes:
-        type: The kind of update as on the wire, for instance `"nodeUpdate"`.
+        type: The kind of update as on the wire, for instance `"nodeUpdate"`; each class narrows it.
         timestamp: When it happened, as ISO 8601 text.
         task_id: The task it belongs to.
         update_id: Its own id.
@@ -54,7 +54,6 @@ class BaseUpdate(Record):
 
     __slots__ = ("_context", "position", "synthetic")
 
-    type: str
     timestamp: str | None
     task_id: str
     update_id: str | None
@@ -114,6 +113,7 @@ class TaskStart(BaseUpdate):
     """The task has begun. `input` is its input."""
 
     __slots__ = ()
+    type: Literal["taskStart"]
     input: Any
 
 
@@ -121,6 +121,7 @@ class NodeStart(BaseUpdate):
     """A node has begun. `node` has `id`, `type` and, if the node has one, `alias`."""
 
     __slots__ = ()
+    type: Literal["nodeStart"]
     node: dict[str, Any]
 
 
@@ -128,6 +129,7 @@ class NodeUpdate(BaseUpdate):
     """A node has an output: `data`. `output` is the name of the output, None for the only one."""
 
     __slots__ = ()
+    type: Literal["nodeUpdate"]
     node: dict[str, Any]
     data: Any
     output: str | None
@@ -137,6 +139,7 @@ class NodeError(BaseUpdate):
     """A node has failed; the task may go on. `error` is the reason."""
 
     __slots__ = ()
+    type: Literal["nodeError"]
     node: dict[str, Any]
     error: str
 
@@ -145,6 +148,7 @@ class NodeDefer(BaseUpdate):
     """A node will go on later. `reason` may say why."""
 
     __slots__ = ()
+    type: Literal["nodeDefer"]
     node: dict[str, Any]
     reason: str | None
 
@@ -153,6 +157,7 @@ class NodeEnd(BaseUpdate):
     """A node has ended."""
 
     __slots__ = ()
+    type: Literal["nodeEnd"]
     node: dict[str, Any]
 
 
@@ -168,6 +173,7 @@ class TaskEnd(_Outcome):
     """The task has succeeded: `result` is its output, `exit` the name of the exit it took, if it has a name."""
 
     __slots__ = ()
+    type: Literal["taskEnd"]
     result: Any
     exit: str | None
 
@@ -176,6 +182,7 @@ class TaskError(_Outcome):
     """The task has failed; `reason` may say why."""
 
     __slots__ = ()
+    type: Literal["taskError"]
     reason: str | None
 
 
@@ -183,6 +190,7 @@ class TaskAborted(_Outcome):
     """The task was aborted; `reason` is what was given to the abort."""
 
     __slots__ = ()
+    type: Literal["taskAborted"]
     reason: str | None
 
 
@@ -190,6 +198,7 @@ class UnknownUpdate(BaseUpdate):
     """An update of a kind that this version does not know. Its fields can be read like all others."""
 
     __slots__ = ()
+    type: str
 
     if TYPE_CHECKING:
 
