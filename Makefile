@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DB ?= .requence/demo.db
-DEMO := local examples/document_digest.py --db '$(DEMO_DB)'
+DEMO := local examples/document_digest.py --db '$(DEMO_DB)' $(if $(PORT),--port $(PORT))
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
@@ -25,8 +25,9 @@ $(VENV)/.dev: $(VENV)/.package
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
-demo: $(VENV)/.package ## run the example on real input: make demo [DOC=path/to/a/text.md]
-	@$(BIN)/requence $(DEMO) -- $(BIN)/python examples/quickstart.py $(if $(DOC),'$(DOC)')
+export DOC
+demo: $(VENV)/.package ## run the example on real input: make demo [DOC=path/to/a/text.md] [PORT=…]
+	@$(BIN)/requence $(DEMO) -- $(BIN)/python examples/quickstart.py $(if $(DOC),"$$DOC")
 	@echo "To open the task's page, serve the same file again on the same port: make local"
 
 local: $(VENV)/.package ## serve the demo's file, so that the URLs it printed open

@@ -110,6 +110,13 @@ def test_the_service_half_says_that_it_is_another_package(python: str, tmp_path:
     assert "ImportError: requence.service is not part of this package" in done.stderr
 
 
+def test_the_local_server_without_its_extra_says_how_to_get_it(python: str, tmp_path: Path) -> None:
+    done = run(python, "-c", "import requence.local", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ImportError: requence.local needs libraries")
+    assert "pip install 'requence[local]'" in done.stderr
+
+
 def test_a_command_whose_extra_is_missing_says_how_to_get_it(python: str, tmp_path: Path) -> None:
     command = str(Path(python).with_name("requence"))
     done = subprocess.run([command, "local", "x.py"], capture_output=True, text=True, check=False)

@@ -76,7 +76,7 @@ def test_the_printed_url_opens_after_make_local(demo: tuple[Path, str]) -> None:
 
 
 def test_another_document(tmp_path: Path) -> None:
-    document = tmp_path / "notes.md"
+    document = tmp_path / "it's some notes.md"
     document.write_text("# Only these\n\nfour words here\n", "utf-8")
     done = subprocess.run(
         make("demo", tmp_path / "demo.db", f"DOC={document}"),

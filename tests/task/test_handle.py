@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import threading
 
 import pytest
 
 from requence import Client
 from requence._token import encode_access_token
-from requence.exceptions import ConfigurationError
+from requence.exceptions import ConfigurationError, UsageError
 from requence.local import LocalServer
 from requence.task import (
     RequenceUnreachableException,
@@ -374,3 +376,11 @@ def test_a_repr_does_no_io_and_shows_no_token(server: LocalServer) -> None:
     shown += [repr(server.client), repr(task.sync.abort), repr(task._run)]
     assert not any(server.access_token in text for text in shown)
     task.sync.abort()
+
+
+def test_a_handle_is_neither_pickled_nor_copied(server: LocalServer) -> None:
+    task = Task("my-template")
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(UsageError, match="neither pickled nor copied"):
+            attempt(task)
+    assert task.sync.result.result == "HELLO NOBODY"

@@ -20,15 +20,15 @@ from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.patience import Patience
 from requence._transport.retry import STREAMS, is_transient, retry_after
 from requence._transport.session import LostConnectionError, OpenStream, session
+from requence._transport.silence import SilenceLimit
 from requence._transport.sse import EventTooLargeError, SSEParser
 from requence.exceptions import RequenceUnreachableException, StreamEventTooLarge, TaskException
 
 __all__ = ["EventStream"]
 
-_log = logging.getLogger("requence.transport")
+_logger = logging.getLogger("requence.transport")
 
-_SILENCE_WITHOUT_COMMENTS = 300.0
-_SILENCE_AT_LEAST = 30.0
+_SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be called again at once for ever
 _BROKEN_REPLAYS = 3  # after which a log that breaks off before anything new is taken to have nothing new
 
 
@@ -83,7 +83,7 @@ class EventStream:
         self._log = EventLog(position)
         self._over = False  # whether the service has said that the task has ended
         self._progress = False  # whether the present connection brought anything new
-        self._longest_silence: float | None = None
+        self._silence = SilenceLimit()
         self._pause_at_least = 0.0
         self._patience = Patience(api.client.patience, task_id=task_id, now=0.0)
 
@@ -97,9 +97,9 @@ class EventStream:
         """
         loop = asyncio.get_running_loop()
         self._patience.last_contact = loop.time()
-        pauses = 0
+        pauses = broken_replays = 0
         while True:
-            opened = loop.time()
+            began = loop.time()
             self._progress = False
             try:
                 async with aclosing(self._connection()) as connection:
@@ -110,13 +110,16 @@ class EventStream:
             else:
                 drop = _DropError(_Drop.COMPLETE, "the service closed the stream")
             if drop.how in (_Drop.COMPLETE, _Drop.BROKEN) and not self._progress:
-                if self._over and (drop.how is _Drop.COMPLETE or pauses >= _BROKEN_REPLAYS):
-                    return
-                if not self._over and await self._ask():
+                if self._over:
+                    if drop.how is _Drop.COMPLETE or broken_replays == _BROKEN_REPLAYS:
+                        return
+                    broken_replays += 1
+                elif await self._ask():
                     continue  # the last event may have been logged after the connection ended: look once more
             if self._patience.is_over(loop.time()) and await self._is_settled_at_last(drop):
                 return
-            if self._progress or loop.time() - opened > STREAMS.cap:
+            lasted = drop.how is not _Drop.NOT_OPENED and loop.time() - began > _SHORT_CONNECTION
+            if self._progress or lasted:
                 pauses = 0
             await self._pause(pauses, drop)
             pauses += 1
@@ -135,6 +138,7 @@ class EventStream:
                 await self._check_answer(stream)
                 opened = True
                 self._made_contact()
+                self._silence.connection_opened()
                 async with aclosing(self._read(stream, parser)) as events:
                     async for event in events:
                         yield event
@@ -151,15 +155,14 @@ class EventStream:
 
     async def _read(self, stream: OpenStream, parser: SSEParser) -> AsyncGenerator[LogEvent]:
         while True:
-            began, comments = self._patience.last_contact, parser.comments
+            comments = parser.comments
             chunk = await stream.read(silence=self._silence_limit())
             if not chunk:
                 return
             now = self._made_contact()
             events = parser.feed(chunk)
             if parser.comments > comments:
-                # A comment ended this silence, so the next one will end likewise.
-                self._longest_silence = max(self._longest_silence or 0.0, now - began)
+                self._silence.comment_seen(now)
             for raw in events:
                 try:
                     event = self._log.read(raw)
@@ -206,7 +209,7 @@ class EventStream:
                 f"The task has ended ({damage.name}), but its last update cannot be read: {damage}",
                 task_id=self._task_id,
             )
-        _log.error(
+        _logger.error(
             "stream of task %s: the %s at position %s is damaged and skipped: %s",
             self._task_id,
             damage.name,
@@ -218,9 +221,7 @@ class EventStream:
     def _silence_limit(self) -> float:
         if self._over:
             return self._api.client.call_timeout  # what there is to say is in the log already
-        if self._longest_silence is None:
-            return _SILENCE_WITHOUT_COMMENTS
-        return max(_SILENCE_AT_LEAST, 3 * self._longest_silence)
+        return self._silence.seconds
 
     def _made_contact(self) -> float:
         now = self._patience.last_contact = asyncio.get_running_loop().time()
@@ -231,12 +232,12 @@ class EventStream:
         try:
             self._over = await self._is_over()
         except RequenceUnreachableException as error:
-            _log.debug("task %s could not be asked for: %s", self._task_id, error)
+            _logger.debug("task %s could not be asked for: %s", self._task_id, error)
             return False
         except TaskException as error:
             if error.status_code is None or not (error.status_code < 300 or is_transient(error.status_code)):
                 raise
-            _log.warning("task %s could not be asked for: %s", self._task_id, error)
+            _logger.warning("task %s could not be asked for: %s", self._task_id, error)
             return False
         self._made_contact()
         return self._over
@@ -260,7 +261,7 @@ class EventStream:
     async def _pause(self, pauses: int, drop: _DropError) -> None:
         at_least = max(drop.at_least, self._pause_at_least)
         pause = STREAMS.pause(pauses, dice=random.random(), at_least=at_least)  # noqa: S311 (jitter)
-        _log.debug("stream of task %s: %s; opening it again in %.2f s", self._task_id, drop, pause)
+        _logger.debug("stream of task %s: %s; opening it again in %.2f s", self._task_id, drop, pause)
         await asyncio.sleep(pause)
 
     def _too_large(self, size: int) -> StreamEventTooLarge:

@@ -4,6 +4,11 @@ It speaks the protocol of the Requence platform. Declare what a task does with `
 `LocalServer` with it; or serve a file of templates with `requence local FILE`.
 """
 
+from importlib.util import find_spec
+
+if any(find_spec(library) is None for library in ("jsonschema", "referencing", "starlette", "uvicorn")):
+    raise ImportError("requence.local needs libraries that are not installed: pip install 'requence[local]'")
+
 from requence.local.context import DebugLog, NodeContext
 from requence.local.server import LocalServer
 from requence.local.template import Node, OnFail, TaskTemplate

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import Any, NoReturn
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import io_thread
+from requence.exceptions import UsageError
 from requence.task.arguments import check_identifier, check_optional_text, check_priority, check_seconds
 from requence.task.awaitables import Operation, Pending
 from requence.task.encode import encode_input
@@ -178,6 +179,12 @@ class Task:
 
     def __aiter__(self) -> AsyncUpdateIterator:
         return self.updates.__aiter__()
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "A Task is a handle of this process and is neither pickled nor copied",
+            hint="hand its id over, and use get_task(task_id) there",
+        )
 
     def __repr__(self) -> str:
         known_id = self.known_id

@@ -1,0 +1,91 @@
+"""The local server answers what the contract says that it answers, for each operation and over a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from tests.conftest import greeting
+
+from requence._token import decode_access_token
+from requence.local import LocalServer
+
+CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "openapi" / "requence.yaml").read_text("utf-8"))
+OPERATIONS = [
+    (method.upper(), path, operation)
+    for path, methods in CONTRACT["paths"].items()
+    for method, operation in methods.items()
+    if method in ("get", "post")
+]
+BUILT = [entry for entry in OPERATIONS if not entry[2].get("x-local-missing")]
+MISSING = [entry for entry in OPERATIONS if entry[2].get("x-local-missing")]
+
+BODIES = [
+    b"",
+    b"{}",
+    b"[",
+    b'{"since": 5}',
+    b'{"name": null, "input": {}, "priority": 5, "requireAck": false}',
+]
+
+
+def name(value: Any) -> str:
+    return "" if isinstance(value, str) else str(value["operationId"])
+
+
+class Caller:
+    """Sends requests to one server, each on a connection of its own."""
+
+    def __init__(self, server: LocalServer) -> None:
+        parts = urlsplit(server.url)
+        self._address = parts.hostname, parts.port
+        self.bearer = decode_access_token(server.access_token, source="the server").bearer
+
+    def status(self, method: str, path: str, body: bytes = b"", bearer: str | None = None) -> int:
+        headers = {"Content-Type": "application/json"}
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer}"
+        host, port = self._address
+        connection = http.client.HTTPConnection(host or "", port, timeout=10)
+        try:
+            connection.request(method, re.sub(r"\{\w+\}", "no-such-thing", path), body, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def caller() -> Iterator[Caller]:
+    with LocalServer(greeting()) as server:
+        yield Caller(server)
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), BUILT, ids=name)
+def test_every_answer_is_one_of_the_list(
+    caller: Caller, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    allowed = set(operation["x-local-statuses"])
+    bearers = [None, "wrong", caller.bearer]
+    assert {caller.status(method, path, body, bearer) for body in BODIES for bearer in bearers} <= allowed
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), BUILT, ids=name)
+def test_without_the_token_nothing_is_answered(
+    caller: Caller, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    assert caller.status(method, path) == 401
+    assert caller.status(method, path, bearer="wrong") == 401
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), MISSING, ids=name)
+def test_what_is_marked_as_missing_is_missing(
+    caller: Caller, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    """So that whoever builds it takes the mark away."""
+    assert caller.status(method, path, bearer=caller.bearer) == 404
