@@ -202,12 +202,14 @@ CHECKS: dict[str, Callable[[Resumed, list[dict[str, Any]]], bool]] = {
 async def resume_ours(url: str) -> Resumed:
     got = Resumed()
 
-    async def not_over() -> bool:
-        return False
+    async def not_over() -> None:
+        return None
 
     async def follow() -> None:
         api = Api(AccessToken("bearer", url), Client())
-        stream = EventStream(api, url, task_id="task", terminal=frozenset({TERMINAL}), is_over=not_over)
+        stream: EventStream[None] = EventStream(
+            api, url, task_id="task", terminal=frozenset({TERMINAL}), ask=not_over
+        )
         async for event in stream.events():
             got.events.append((event.name, json.dumps(event.payload)))
             if event.name == TERMINAL:

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from enum import Enum, auto
+from typing import Generic, TypeVar
 
 from requence._transport.api import Api
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
@@ -25,6 +26,8 @@ from requence._transport.sse import EventTooLargeError, SSEParser
 from requence.exceptions import RequenceUnreachableException, StreamEventTooLarge, TaskException
 
 __all__ = ["EventStream"]
+
+E = TypeVar("E")
 
 _logger = logging.getLogger("requence.transport")
 
@@ -51,8 +54,14 @@ class _DropError(Exception):
         self.status = status
 
 
-class EventStream:
-    """Follows the event stream of one task. To be used on the I/O thread, by one consumer."""
+class EventStream(Generic[E]):
+    """Follows the event stream of one task. To be used on the I/O thread, by one consumer.
+
+    Attributes:
+        ended_with: What the service has said of the task's end when it was asked, else None.
+    """
+
+    ended_with: E | None
 
     def __init__(
         self,
@@ -61,7 +70,7 @@ class EventStream:
         *,
         task_id: str,
         terminal: frozenset[str],
-        is_over: Callable[[], Awaitable[bool]],
+        ask: Callable[[], Awaitable[E | None]],
         position: int | None = None,
     ) -> None:
         """Prepares to follow; nothing is opened before the iteration.
@@ -71,17 +80,17 @@ class EventStream:
             url: Where the stream is, as the service gave it.
             task_id: For the errors.
             terminal: The names of the events that end a task: a damaged one cannot be skipped.
-            is_over: Asked after a connection that brought nothing new: does the service say that the task has
-                ended? If then the log has nothing more either, the iteration ends without a terminal event.
+            ask: Asks the service, after a connection that brought nothing new, how the task has ended; None if it
+                has not. If then the log has nothing more either, the iteration ends without a terminal event.
             position: Where to begin; None means at the start.
         """
         self._api = api
         self._url = url
         self._task_id = task_id
         self._terminal = terminal
-        self._is_over = is_over
+        self._ask_service = ask
         self._log = EventLog(position)
-        self._over = False  # whether the service has said that the task has ended
+        self.ended_with = None
         self._progress = False  # whether the present connection brought anything new
         self._silence = SilenceLimit()
         self._pause_at_least = 0.0
@@ -110,7 +119,7 @@ class EventStream:
             else:
                 drop = _DropError(_Drop.COMPLETE, "the service closed the stream")
             if drop.how in (_Drop.COMPLETE, _Drop.BROKEN) and not self._progress:
-                if self._over:
+                if self.ended_with is not None:
                     if drop.how is _Drop.COMPLETE or broken_replays == _BROKEN_REPLAYS:
                         return
                     broken_replays += 1
@@ -219,7 +228,7 @@ class EventStream:
         self._progress = True
 
     def _silence_limit(self) -> float:
-        if self._over:
+        if self.ended_with is not None:
             return self._api.client.call_timeout  # what there is to say is in the log already
         return self._silence.seconds
 
@@ -230,7 +239,7 @@ class EventStream:
     async def _ask(self) -> bool:
         """Asks whether the task has ended, and keeps a yes. An answer is contact; a lost one is a no."""
         try:
-            self._over = await self._is_over()
+            self.ended_with = await self._ask_service()
         except RequenceUnreachableException as error:
             _logger.debug("task %s could not be asked for: %s", self._task_id, error)
             return False
@@ -240,7 +249,7 @@ class EventStream:
             _logger.warning("task %s could not be asked for: %s", self._task_id, error)
             return False
         self._made_contact()
-        return self._over
+        return self.ended_with is not None
 
     async def _is_settled_at_last(self, drop: _DropError) -> bool:
         """Asks once more, now that the patience is at its end.
@@ -251,7 +260,7 @@ class EventStream:
         Raises:
             StreamInterruptedError: The service does not answer at all.
         """
-        if self._over or await self._ask():
+        if self.ended_with is not None or await self._ask():
             return True
         now = asyncio.get_running_loop().time()
         if not self._patience.is_over(now):

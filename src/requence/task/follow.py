@@ -85,9 +85,10 @@ class Follow:
             RequenceError: Following the task is not possible.
         """
         context = Context.at_start(self._started.task_id, self._input)
-        final: list[Report] = []
+        report: Report | None = None
         if not self._stream_lost:
-            async with aclosing(self._open(final).events()) as events:
+            stream = self._stream()
+            async with aclosing(stream.events()) as events:
                 async for event in events:
                     update = read_update(event.name, event.payload, before=context, position=event.position)
                     context = update.context
@@ -97,9 +98,10 @@ class Follow:
                     yield update
                     if last:
                         return
-        else:
-            final.append(await poll(self._api, self._started.task_id, _ENDED))
-        update = _last_update(await self._finally(final[-1]), context)
+            report = stream.ended_with
+        if report is None:
+            report = await poll(self._api, self._started.task_id, _ENDED)
+        update = _last_update(await self._finally(report), context)
         await self._settle(update)
         yield update
 
@@ -108,7 +110,7 @@ class Follow:
         if self._watching is not None:
             self._watching.cancel()
 
-    def _open(self, final: list[Report]) -> EventStream:
+    def _stream(self) -> EventStream[Report]:
         if self._started.watch_url is None:
             raise TaskException(
                 "The service named no stream for this task, so it cannot be followed",
@@ -118,18 +120,16 @@ class Follow:
                 hint=f"the task runs; look at it with get_task({self._started.task_id!r})",
             )
 
-        async def is_over() -> bool:
+        async def ask() -> Report | None:
             report = await self._api.get(self._started.task_id)
-            if known_status(report.status) in _ENDED:
-                final.append(report)
-            return bool(final)
+            return report if known_status(report.status) in _ENDED else None
 
         return EventStream(
             self._api,
             self._started.watch_url,
             task_id=self._started.task_id,
             terminal=TERMINAL_TYPES,
-            is_over=is_over,
+            ask=ask,
         )
 
     def _ends_task(self, update: Update) -> bool:
