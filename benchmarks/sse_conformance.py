@@ -33,6 +33,7 @@ from tests.stream.framing_cases import CASES, Event, FramingCase
 from requence import Client
 from requence._token import AccessToken
 from requence._transport.api import Api
+from requence._transport.connection import Watched
 from requence._transport.event_stream import EventStream
 from requence._transport.io_thread import io_thread
 from requence._transport.sse import SSEParser
@@ -207,9 +208,13 @@ async def resume_ours(url: str) -> Resumed:
 
     async def follow() -> None:
         api = Api(AccessToken("bearer", url), Client())
-        stream: EventStream[None] = EventStream(
-            api, url, task_id="task", terminal=frozenset({TERMINAL}), ask=not_over
+        watched = Watched(
+            "task",
+            "watching the task",
+            lambda position: api.watch_request(url, since=None, last_position=position),
+            terminal=frozenset({TERMINAL}),
         )
+        stream: EventStream[None] = EventStream(api, watched, ask=not_over)
         async for event in stream.events():
             got.events.append((event.name, json.dumps(event.payload)))
             if event.name == TERMINAL:

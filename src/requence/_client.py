@@ -31,6 +31,11 @@ class Client:
         patience: Seconds without any contact after which following a task is given up with
             `StreamInterruptedError`; None means never. A silent task on a reachable service is followed for
             ever. Default 900.
+        max_streams: How many event streams of tasks to one service may be open at once; where more are wanted,
+            they take turns. Default 256.
+        shared_stream: Whether all handles of this client learn the end of their tasks from one stream of all tasks
+            of the token, instead of a stream each: for many tasks at once, and for tokens that may watch
+            all tasks. Default False.
         max_event_size: The largest event, in bytes, that a stream may carry. Default 256 MiB.
 
     Raises:
@@ -41,6 +46,8 @@ class Client:
     call_timeout: float = field(default=30.0, kw_only=True)
     retries: int = field(default=3, kw_only=True)
     patience: float | None = field(default=900.0, kw_only=True)
+    max_streams: int = field(default=256, kw_only=True)
+    shared_stream: bool = field(default=False, kw_only=True)
     max_event_size: int = field(default=256 * 2**20, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -51,6 +58,9 @@ class Client:
         if self.patience is not None:
             _check_seconds("patience", self.patience)
         _check_count("retries", self.retries, least=0)
+        _check_count("max_streams", self.max_streams, least=1)
+        if not isinstance(self.shared_stream, bool):
+            raise ConfigurationError(f"shared_stream must be True or False, not {self.shared_stream!r}")
         _check_count("max_event_size", self.max_event_size, least=1)
 
     def __getstate__(self) -> NoReturn:

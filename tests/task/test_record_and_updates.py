@@ -6,7 +6,6 @@ import copy
 import json
 import pickle
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requence.task import Context
+from requence.task.persistent import PersistentMap
 from requence.task.record import camel_case, snake_case
 from requence.task.result import TaskResult
 from requence.task.updates import (
@@ -606,7 +606,7 @@ def test_pickling_and_copying(value: Update | Context) -> None:
         assert other.to_dict() == value.to_dict()
         assert repr(other) == repr(value)
         if isinstance(other, Context):
-            assert type(other.node_data) is MappingProxyType
+            assert type(other.node_data) is PersistentMap
 
 
 def test_a_copied_update_keeps_its_position_and_context() -> None:

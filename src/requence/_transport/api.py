@@ -20,8 +20,9 @@ from requence._client import Client
 from requence._json import as_object
 from requence._token import AccessToken
 from requence._transport.refusals import readable, refusal
-from requence._transport.retry import CALLS, is_not_processed, is_transient, retry_after
+from requence._transport.retry import CALLS, http_date, is_not_processed, is_transient, retry_after
 from requence._transport.session import Answer, LostConnectionError, Request, session
+from requence._transport.slots import Slots
 from requence.exceptions import (
     RequenceUnreachableException,
     TaskAbortException,
@@ -49,11 +50,19 @@ class _RefusalFacts(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A task that exists but was not started. `finalize_url` is to be used whole."""
+    """A task that exists but was not started.
+
+    Attributes:
+        task_id: The task's id.
+        finalize_url: Where to start it; to be used whole.
+        branch: The branch it is on.
+        at: When the service answered by its own clock, in whole seconds; None if it does not say.
+    """
 
     task_id: str
     finalize_url: str
     branch: str
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +94,15 @@ class LostAnswerError(RequenceUnreachableException):
 
 
 class Api:
-    """The operations of the contract, for one access token. To be used on the I/O thread only."""
+    """The operations of the contract, for one access token. To be used on the I/O thread only.
+
+    Attributes:
+        token: The access token.
+        client: How to reach the service.
+    """
 
     def __init__(self, token: AccessToken, client: Client) -> None:
-        self._token = token
+        self.token = token
         self.client = client
 
     async def prepare(self, task_template: str) -> Prepared:
@@ -109,6 +123,7 @@ class Api:
             task_id=_required_text(step, "taskId", made.task_id),
             finalize_url=self._server_url(step, "finalizeUrl", made.finalize_url),
             branch=_optional_text(made.branch) or "live",
+            at=http_date(answer.headers.get("Date")),
         )
 
     async def finalize(
@@ -205,6 +220,17 @@ class Api:
             TaskException: The bearer may not be sent there.
         """
         url = self._server_url("starting the task", "urls.watch", url)
+        return self._stream_request(url, since, last_position)
+
+    def watch_all_request(self, *, since: str, last_position: int | None) -> Request:
+        """Returns the request that opens the stream of all tasks that the token may see."""
+        return self._stream_request(f"{self.token.base_url}/task/watch-all", since, last_position)
+
+    def stream_slots(self) -> Slots:
+        """Returns the places for the streams of tasks: they are counted for each service."""
+        return session().slots(self.token.base_url, self.client.max_streams)
+
+    def _stream_request(self, url: str, since: str | None, last_position: int | None) -> Request:
         body = WatchRequest(since=since, last_position=UNSET if last_position is None else last_position)
         return Request(
             "POST",
@@ -219,7 +245,7 @@ class Api:
         )
 
     def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token.bearer}"}
+        return {"Authorization": f"Bearer {self.token.bearer}"}
 
     def _request(self, kwargs: dict[str, Any], *, url: str | None = None) -> Request:
         """Completes what the generated `_get_kwargs` built; `url` replaces its stand-in path."""
@@ -229,7 +255,7 @@ class Api:
             body = msgspec.json.encode(kwargs["json"])
         elif isinstance(kwargs.get("content"), str):
             body = kwargs["content"].encode()
-        return Request(kwargs["method"].upper(), url or self._token.base_url + kwargs["url"], headers, body)
+        return Request(kwargs["method"].upper(), url or self.token.base_url + kwargs["url"], headers, body)
 
     async def _once(self, request: Request) -> Answer:
         """Sends a request that must not reach the service twice; repeats only what cannot have reached it."""
@@ -278,7 +304,7 @@ class Api:
 
     def _without_token(self, body: bytes) -> bytes:
         """Takes out the token, in case the service repeats what it was sent."""
-        bearer = self._token.bearer.encode()
+        bearer = self.token.bearer.encode()
         return body.replace(bearer, b"[access token]") if len(bearer) >= _SECRET_LENGTH else body
 
     def _check(self, step: str, answer: Answer, **facts: Unpack[_RefusalFacts]) -> None:
@@ -293,7 +319,7 @@ class Api:
             raise TaskException(
                 f"The service's answer to {step} is not understood: {field} is not a usable http URL"
             )
-        if scheme == "http" and self._token.base_url.startswith("https:"):
+        if scheme == "http" and self.token.base_url.startswith("https:"):
             raise TaskException(
                 f"The service's answer to {step} has a {field} without encryption: "
                 "the access token is not sent there"

@@ -60,8 +60,8 @@ class EventLog:
 
     def __init__(self, position: int | None = None) -> None:
         self.position = position
-        self._last_key: str | int | None = None  # of the event that brought the present position
-        self._unnumbered: set[str | int] = set()
+        self._last_key: int | None = None  # of the event that brought the present position
+        self._unnumbered: set[int] = set()
         self._damaged: set[tuple[int | None, int]] = set()
         self._skipped: set[tuple[int | None, int]] = set()
 
@@ -81,13 +81,21 @@ class EventLog:
             self._note_damage(position, event, str(error))
             return None
         update_id = payload.get("updateId")
-        if self._is_known(
-            position, update_id if isinstance(update_id, str) else hash((event.name, event.data))
-        ):
+        key = hash(update_id if isinstance(update_id, str) else (event.name, event.data))
+        if self._is_known(position, key):
             return None
         return LogEvent(position, event.name, payload)
 
-    def _is_known(self, position: int | None, key: str | int) -> bool:
+    def copy(self) -> EventLog:
+        """Returns a log that has read the same, and goes on by itself."""
+        other = EventLog(self.position)
+        other._last_key = self._last_key
+        other._unnumbered = self._unnumbered.copy()
+        other._damaged = self._damaged.copy()
+        other._skipped = self._skipped.copy()
+        return other
+
+    def _is_known(self, position: int | None, key: int) -> bool:
         """Says whether an event was read before, and remembers it."""
         if position is not None and position != self.position:
             self.position, self._last_key = position, key

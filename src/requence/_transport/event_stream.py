@@ -11,21 +11,19 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from datetime import UTC, datetime
-from enum import Enum, auto
+from contextlib import aclosing, asynccontextmanager
 from typing import Generic, TypeVar
 
 from requence._transport.api import Api
+from requence._transport.connection import Connection, Drop, DropError, Watched
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.patience import Patience
-from requence._transport.retry import STREAMS, is_transient, retry_after
-from requence._transport.session import LostConnectionError, OpenStream, session
+from requence._transport.retry import STREAMS, is_transient
 from requence._transport.silence import SilenceLimit
-from requence._transport.sse import EventTooLargeError, SSEParser
-from requence.exceptions import RequenceUnreachableException, StreamEventTooLarge, TaskException
+from requence._transport.slots import Lease, Slots
+from requence.exceptions import RequenceUnreachableException, TaskException
 
-__all__ = ["EventStream"]
+__all__ = ["EventStream", "Observer"]
 
 E = TypeVar("E")
 
@@ -33,31 +31,27 @@ _logger = logging.getLogger("requence.transport")
 
 _SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be called again at once for ever
 _BROKEN_REPLAYS = 3  # after which a log that breaks off before anything new is taken to have nothing new
+_EMPTY_SLICES = 4  # after which a service that may only be slow to begin its stream is asked how the task is
 
 
-class _Drop(Enum):
-    """How a connection ended."""
+class Observer:
+    """Is told, on the I/O thread, what happens to a stream beside its events; does nothing by itself."""
 
-    NOT_OPENED = auto()
-    BROKEN = auto()
-    COMPLETE = auto()  # the service has said all that it had to say
-    TO_READ_AGAIN = auto()  # left by us, to fetch a damaged event once more
+    def connected(self) -> None:
+        """The service has answered with a stream, for the first time or again."""
 
+    def lost(self, drop: DropError) -> None:
+        """The connection was lost or refused for now; it will be tried again."""
 
-class _DropError(Exception):
-    """The connection is of no more use; the stream goes on with the next one."""
-
-    def __init__(self, how: _Drop, reason: str, *, at_least: float = 0.0, status: int | None = None) -> None:
-        super().__init__(reason)
-        self.how = how
-        self.at_least = at_least
-        self.status = status
+    def skipped(self, damage: DamagedEventError) -> None:
+        """An event is damaged for good, and was passed over."""
 
 
 class EventStream(Generic[E]):
-    """Follows the event stream of one task. To be used on the I/O thread, by one consumer.
+    """Follows an event stream. To be used on the I/O thread, by one consumer.
 
     Attributes:
+        log: What was read so far.
         ended_with: What the service has said of the task's end when it was asked, else None.
     """
 
@@ -66,35 +60,41 @@ class EventStream(Generic[E]):
     def __init__(
         self,
         api: Api,
-        url: str,
+        watched: Watched,
         *,
-        task_id: str,
-        terminal: frozenset[str],
-        ask: Callable[[], Awaitable[E | None]],
-        position: int | None = None,
+        ask: Callable[[], Awaitable[E | None]] | None = None,
+        log: EventLog | None = None,
+        room: asyncio.Event | None = None,
+        slots: Slots | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Prepares to follow; nothing is opened before the iteration.
 
         Args:
             api: Builds and authorizes the requests.
-            url: Where the stream is, as the service gave it.
-            task_id: For the errors.
-            terminal: The names of the events that end a task: a damaged one cannot be skipped.
+            watched: What the stream is about.
             ask: Asks the service, after a connection that brought nothing new, how the task has ended; None if it
                 has not. If then the log has nothing more either, the iteration ends without a terminal event.
-            position: Where to begin; None means at the start.
+                Without `ask` the iteration never ends by itself.
+            log: What was read of this log before; by default nothing.
+            room: Set while the consumer can take more; a connection that has to wait for it for long is closed,
+                and opened again when it is set. By default the consumer takes whatever comes.
+            slots: The places that limit how many streams are open at once.
+            observer: Is told of connections and losses.
         """
-        self._api = api
-        self._url = url
-        self._task_id = task_id
-        self._terminal = terminal
-        self._ask_service = ask
-        self._log = EventLog(position)
+        self.log = EventLog() if log is None else log
         self.ended_with = None
-        self._progress = False  # whether the present connection brought anything new
+        self._api = api
+        self._watched = watched
+        self._ask_service = ask
+        self._room = _open_room() if room is None else room
+        self._slots = slots
+        self._observer = observer or Observer()
         self._silence = SilenceLimit()
         self._pause_at_least = 0.0
-        self._patience = Patience(api.client.patience, task_id=task_id, now=0.0)
+        self._loop = asyncio.get_running_loop()
+        self._patience = Patience(api.client.patience, what=watched.name, now=self._loop.time())
+        self._broken_replays = self._empty_slices = 0
 
     async def events(self) -> AsyncGenerator[LogEvent]:
         """Yields each event once, in order, until the consumer stops or the task is over.
@@ -104,154 +104,106 @@ class EventStream(Generic[E]):
             StreamInterruptedError: There was no contact for longer than the client's patience.
             StreamEventTooLarge: One event is larger than the client accepts.
         """
-        loop = asyncio.get_running_loop()
-        self._patience.last_contact = loop.time()
-        pauses = broken_replays = 0
+        pauses = 0
         while True:
-            began = loop.time()
-            self._progress = False
-            try:
-                async with aclosing(self._connection()) as connection:
-                    async for event in connection:
-                        yield event
-            except _DropError as error:
-                drop = error
-            else:
-                drop = _DropError(_Drop.COMPLETE, "the service closed the stream")
-            if drop.how in (_Drop.COMPLETE, _Drop.BROKEN) and not self._progress:
+            async with self._place() as lease:
+                began = self._loop.time()
+                connection = Connection(self._api, self._watched, self.log, self._silence, self._room, lease)
+                try:
+                    events = connection.events(
+                        on_open=self._opened, on_skip=self._skipped, hurry=self.ended_with is not None
+                    )
+                    async with aclosing(events):
+                        async for event in events:
+                            yield event
+                except DropError as error:
+                    drop = error
+                else:
+                    drop = DropError(Drop.COMPLETE, "the service closed the stream")
+                finally:
+                    self._take_over(connection)
+            if drop.how is Drop.LET_GO and connection.progress:
+                continue
+            if not connection.progress and self._tells_nothing_new(drop):
                 if self.ended_with is not None:
-                    if drop.how is _Drop.COMPLETE or broken_replays == _BROKEN_REPLAYS:
-                        return
-                    broken_replays += 1
-                elif await self._ask():
+                    return
+                if await self._ask():
                     continue  # the last event may have been logged after the connection ended: look once more
-            if self._patience.is_over(loop.time()) and await self._is_settled_at_last(drop):
+            if drop.how is Drop.LET_GO:
+                continue
+            self._observer.lost(drop)
+            if self._patience.is_over(self._loop.time()) and await self._is_settled_at_last(drop):
                 return
-            lasted = drop.how is not _Drop.NOT_OPENED and loop.time() - began > _SHORT_CONNECTION
-            if self._progress or lasted:
+            lasted = connection.opened and self._loop.time() - began > _SHORT_CONNECTION
+            if connection.progress or lasted:
                 pauses = 0
             await self._pause(pauses, drop)
             pauses += 1
 
-    async def _connection(self) -> AsyncGenerator[LogEvent]:
-        """Yields the new events of one connection; ends when the service closes it.
-
-        Raises:
-            _DropError: The connection ended otherwise.
-        """
-        request = self._api.watch_request(self._url, since=None, last_position=self._log.position)
-        parser = SSEParser(max_event_size=self._api.client.max_event_size)
-        opened = False
-        try:
-            async with session().open_stream(request, timeout=self._api.client.call_timeout) as stream:
-                await self._check_answer(stream)
-                opened = True
-                self._made_contact()
-                self._silence.connection_opened()
-                async with aclosing(self._read(stream, parser)) as events:
-                    async for event in events:
-                        yield event
-        except LostConnectionError as error:
-            how = _Drop.NOT_OPENED if not opened else _Drop.COMPLETE if error.silent else _Drop.BROKEN
-            raise _DropError(how, error.message) from error
-        except EventTooLargeError as error:
-            raise self._too_large(error.size) from None
-        finally:
-            if opened:
-                self._made_contact()  # a silent connection is contact for as long as it holds
-            if parser.retry is not None:
-                self._pause_at_least = min(parser.retry / 1000, STREAMS.cap)
-
-    async def _read(self, stream: OpenStream, parser: SSEParser) -> AsyncGenerator[LogEvent]:
-        while True:
-            comments = parser.comments
-            chunk = await stream.read(silence=self._silence_limit())
-            if not chunk:
-                return
-            now = self._made_contact()
-            events = parser.feed(chunk)
-            if parser.comments > comments:
-                self._silence.comment_seen(now)
-            for raw in events:
-                try:
-                    event = self._log.read(raw)
-                except DamagedEventError as error:
-                    self._skip(error)
-                    continue
-                if event is not None:
-                    self._progress = True
-                    yield event
-            parser.feed(b"")  # raises if the same bytes have begun an event that is too large
-
-    async def _check_answer(self, stream: OpenStream) -> None:
-        if stream.status == 200 and stream.content_type == "text/event-stream":
+    @asynccontextmanager
+    async def _place(self) -> AsyncGenerator[Lease]:
+        """Waits until the consumer can take something, and for a place; holds the place."""
+        asked = self._loop.time()
+        await self._room.wait()
+        if self._slots is None:
+            self._patience.excuse(self._loop.time() - asked)
+            yield Lease()
             return
-        step = "watching the task"
-        if stream.status == 200:
-            raise TaskException(
-                f"The service's answer to {step} is not an event stream but {stream.content_type}",
-                task_id=self._task_id,
-                status_code=200,
-            )
-        if is_transient(stream.status):
-            raise _DropError(
-                _Drop.NOT_OPENED,
-                f"the service answered {stream.status}",
-                at_least=retry_after(stream.headers.get("Retry-After"), now=datetime.now(UTC)),
-                status=stream.status,
-            )
-        raise self._api.refused(step, stream.status, await stream.read_error_body(), task_id=self._task_id)
+        async with self._slots.lease() as lease:
+            self._patience.excuse(self._loop.time() - asked)
+            yield lease
 
-    def _skip(self, damage: DamagedEventError) -> None:
-        """Goes on behind a damaged event, if fetching it again was of no use.
+    def _opened(self) -> None:
+        self._patience.last_contact = self._loop.time()
+        self._observer.connected()
 
-        Raises:
-            _DropError: It is to be fetched again first.
-            TaskException: It is the one that ends the task, which cannot be skipped.
-        """
-        if not damage.again:
-            raise _DropError(
-                _Drop.TO_READ_AGAIN, f"the event at position {damage.position} is damaged ({damage})"
-            )
-        if damage.name in self._terminal:
-            raise TaskException(
-                f"The task has ended ({damage.name}), but its last update cannot be read: {damage}",
-                task_id=self._task_id,
-            )
+    def _take_over(self, connection: Connection) -> None:
+        """Keeps what a connection has taught for the next one."""
+        if connection.last_heard is not None:
+            self._patience.last_contact = connection.last_heard
+        if connection.retry is not None:
+            self._pause_at_least = min(connection.retry, STREAMS.cap)
+        if connection.progress:
+            self._broken_replays = self._empty_slices = 0
+
+    def _tells_nothing_new(self, drop: DropError) -> bool:
+        """Says whether a connection without anything new may mean that there is nothing new any more."""
+        if drop.how is Drop.BROKEN and self.ended_with is not None:
+            self._broken_replays += 1
+            return self._broken_replays > _BROKEN_REPLAYS
+        if drop.how is Drop.LET_GO:
+            self._empty_slices += 1
+            return self._empty_slices % _EMPTY_SLICES == 0
+        return drop.how in (Drop.COMPLETE, Drop.BROKEN)
+
+    def _skipped(self, damage: DamagedEventError) -> None:
         _logger.error(
-            "stream of task %s: the %s at position %s is damaged and skipped: %s",
-            self._task_id,
+            "stream of %s: the %s at position %s is damaged and skipped: %s",
+            self._watched.name,
             damage.name,
             damage.position,
             damage,
         )
-        self._progress = True
-
-    def _silence_limit(self) -> float:
-        if self.ended_with is not None:
-            return self._api.client.call_timeout  # what there is to say is in the log already
-        return self._silence.seconds
-
-    def _made_contact(self) -> float:
-        now = self._patience.last_contact = asyncio.get_running_loop().time()
-        return now
+        self._observer.skipped(damage)
 
     async def _ask(self) -> bool:
         """Asks whether the task has ended, and keeps a yes. An answer is contact; a lost one is a no."""
+        if self._ask_service is None:
+            return False
         try:
             self.ended_with = await self._ask_service()
         except RequenceUnreachableException as error:
-            _logger.debug("task %s could not be asked for: %s", self._task_id, error)
+            _logger.debug("%s could not be asked for: %s", self._watched.name, error)
             return False
         except TaskException as error:
             if error.status_code is None or not (error.status_code < 300 or is_transient(error.status_code)):
                 raise
-            _logger.warning("task %s could not be asked for: %s", self._task_id, error)
+            _logger.warning("%s could not be asked for: %s", self._watched.name, error)
             return False
-        self._made_contact()
+        self._patience.last_contact = self._loop.time()
         return self.ended_with is not None
 
-    async def _is_settled_at_last(self, drop: _DropError) -> bool:
+    async def _is_settled_at_last(self, drop: DropError) -> bool:
         """Asks once more, now that the patience is at its end.
 
         Returns:
@@ -262,24 +214,20 @@ class EventStream(Generic[E]):
         """
         if self.ended_with is not None or await self._ask():
             return True
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if not self._patience.is_over(now):
+            _logger.warning("%s runs, but its stream cannot be opened: %s", self._watched.name, drop)
             return False
-        raise self._patience.error(now, drop, position=self._log.position, status=drop.status) from drop
+        raise self._patience.error(now, drop, position=self.log.position, status=drop.status) from drop
 
-    async def _pause(self, pauses: int, drop: _DropError) -> None:
+    async def _pause(self, pauses: int, drop: DropError) -> None:
         at_least = max(drop.at_least, self._pause_at_least)
         pause = STREAMS.pause(pauses, dice=random.random(), at_least=at_least)  # noqa: S311 (jitter)
-        _logger.debug("stream of task %s: %s; opening it again in %.2f s", self._task_id, drop, pause)
+        _logger.debug("stream of %s: %s; opening it again in %.2f s", self._watched.name, drop, pause)
         await asyncio.sleep(pause)
 
-    def _too_large(self, size: int) -> StreamEventTooLarge:
-        limit, position = self._api.client.max_event_size, self._log.position
-        return StreamEventTooLarge(
-            f"One event of the task's stream has more than {limit} bytes (after position {position})",
-            position=position,
-            size=size,
-            limit=limit,
-            task_id=self._task_id,
-            hint="raise the limit with Client(max_event_size=…)",
-        )
+
+def _open_room() -> asyncio.Event:
+    room = asyncio.Event()
+    room.set()
+    return room

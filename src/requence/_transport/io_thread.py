@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from requence._transport.worker import Worker
+from requence._transport.worker import CallbackThreads, Worker
 from requence.exceptions import ForkedHandleError, UsageError
 
 __all__ = ["IOThread", "io_thread"]
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _EXIT_DEADLINE = 5.0
 _FORK_DEADLINE = 10.0
+_CALLBACKS_AT_ONCE = 8
 
 # What the thread will need. Slow to import, since the HTTP libraries come with it: neither the caller's thread nor
 # the running loop waits for that. Named, not imported, since these modules build on this one.
@@ -33,7 +34,12 @@ _IMPORTED_FIRST = ("requence.task.start", "requence.task.follow", "encodings.idn
 
 
 class IOThread:
-    """A daemon thread that runs one event loop until the interpreter ends, after all threads that it waits for."""
+    """A daemon thread that runs one event loop until the interpreter ends, after all threads that it waits for.
+
+    Attributes:
+        loop: The loop.
+        callbacks: The threads for what users want to be called.
+    """
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -42,6 +48,7 @@ class IOThread:
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._imported = threading.Event()
         self.loop = asyncio.new_event_loop()
+        self.callbacks = CallbackThreads("requence-callback", at_most=_CALLBACKS_AT_ONCE)
         self._thread = threading.Thread(target=self._run, name="requence-io", daemon=True)
         try:
             self._worker = Worker("requence-io-worker")

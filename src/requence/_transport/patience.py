@@ -14,17 +14,21 @@ class Patience:
         last_contact: When the service was last heard of, in seconds of the caller's clock.
     """
 
-    def __init__(self, limit: float | None, *, task_id: str, now: float) -> None:
+    def __init__(self, limit: float | None, *, what: str, now: float) -> None:
         """Begins to count.
 
         Args:
             limit: The longest time without contact in seconds; None means for ever.
-            task_id: For the error.
+            what: What is followed, for the error, such as `task 9f1c…`.
             now: The time.
         """
         self.last_contact = now
         self._limit = limit
-        self._task_id = task_id
+        self._what = what
+
+    def excuse(self, seconds: float) -> None:
+        """Leaves a time out of account in which no contact was looked for."""
+        self.last_contact += seconds
 
     def is_over(self, now: float) -> bool:
         """Says whether there was no contact for longer than the limit."""
@@ -35,9 +39,9 @@ class Patience:
     ) -> StreamInterruptedError:
         """Returns the error to give up with."""
         return StreamInterruptedError(
-            f"There was no contact with the service for {now - self.last_contact:.0f} seconds ({reason}); "
-            "the task may still run",
+            f"There was no contact with the service for {now - self.last_contact:.0f} seconds ({reason}), "
+            f"so following {self._what} was given up; the task may still run",
             position=position,
             status=status,
-            hint=f"look at it again later by its id, {self._task_id}; Client(patience=None) waits for ever",
+            hint=f"follow {self._what} again later; Client(patience=None) waits for ever",
         )

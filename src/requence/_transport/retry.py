@@ -10,6 +10,7 @@ __all__ = [
     "CALLS",
     "STREAMS",
     "Backoff",
+    "http_date",
     "is_gateway_status",
     "is_not_processed",
     "is_transient",
@@ -72,10 +73,14 @@ def retry_after(header: str | None, *, now: datetime) -> float:
     text = header.strip()
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_RETRY_AFTER)
+    when = http_date(text)
+    return 0.0 if when is None else min(max((when - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
+
+
+def http_date(text: str | None) -> datetime | None:
+    """Returns the time in a header such as `Date`, or None if there is none."""
     try:
-        when = parsedate_to_datetime(text)
+        when = parsedate_to_datetime(text or "")
     except (ValueError, OverflowError):  # the latter for a year beyond all numbers
-        return 0.0
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return min(max((when - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
+        return None
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)

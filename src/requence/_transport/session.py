@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from requence._transport.io_thread import io_thread
+from requence._transport.slots import Slots
 from requence._version import __version__
 from requence.exceptions import RequenceUnreachableException
 
@@ -57,16 +58,13 @@ class LostConnectionError(RequenceUnreachableException):
 
     Attributes:
         sent: False if the connection was never established, so that the service cannot have seen the request.
-        silent: Whether the connection was still there, but nothing came.
     """
 
     sent: bool
-    silent: bool
 
-    def __init__(self, message: str, *, sent: bool, silent: bool = False) -> None:
+    def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
-        self.silent = silent
 
 
 class OpenStream:
@@ -82,19 +80,14 @@ class OpenStream:
         """The media type without parameters, in lower case."""
         return self._response.content_type
 
-    async def read(self, *, silence: float) -> bytes:
-        """Returns what has arrived, waiting for the first byte; empty at the end of the body.
+    async def read(self) -> bytes:
+        """Returns what has arrived, waiting for the first byte without a limit; empty at the end of the body.
 
         Raises:
-            LostConnectionError: The connection broke, or was silent for `silence` seconds.
+            LostConnectionError: The connection broke.
         """
         try:
-            async with asyncio.timeout(silence):
-                return await self._response.content.readany()
-        except TimeoutError as error:
-            raise LostConnectionError(
-                f"the stream was silent for {silence:g} seconds", sent=True, silent=True
-            ) from error
+            return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise _lost(error, self._response.url) from _without_secrets(error)
 
@@ -103,7 +96,7 @@ class OpenStream:
         body = b""
         with suppress(LostConnectionError, TimeoutError):
             async with asyncio.timeout(within):
-                while len(body) < limit and (piece := await self.read(silence=within)):
+                while len(body) < limit and (piece := await self.read()):
                     body += piece
         return body[:limit]
 
@@ -127,6 +120,15 @@ class Session:
         self._places: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(_CALLS_AT_ONCE)
         )
+        self._slots: dict[tuple[str, int], Slots] = {}
+
+    def slots(self, url: str, count: int) -> Slots:
+        """Returns the places for the streams to one service; all who agree on their number share them."""
+        where = (URL(url, encoded=True).authority, count)
+        found = self._slots.get(where)
+        if found is None:
+            found = self._slots[where] = Slots(count)
+        return found
 
     async def exchange(self, request: Request, *, timeout: float) -> Answer:
         """Sends a request and reads its whole answer, of any status.
@@ -171,7 +173,7 @@ class Session:
 
         Args:
             request: The request; redirects are not followed.
-            timeout: The longest silence until the answer's headers, in seconds. `OpenStream.read` has its own.
+            timeout: The longest silence until the answer's headers, in seconds; `OpenStream.read` has none.
 
         Raises:
             LostConnectionError: No answer came.

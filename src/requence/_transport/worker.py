@@ -1,14 +1,15 @@
-"""The helper thread of the I/O thread, for calls that block: resolving host names."""
+"""The helper threads of the I/O thread: one that resolves host names, and some that call what users gave us."""
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Worker"]
+__all__ = ["CallbackThreads", "Worker"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,3 +66,46 @@ class Worker(ThreadPoolExecutor):
         while (job := self._jobs.get()) is not None:
             with self._busy:
                 job()
+
+
+class CallbackThreads:
+    """Daemon threads for users' callbacks, which may block: there only while there is something to call.
+
+    They are not the thread that resolves host names, since a callback may wait for a request that needs that.
+    """
+
+    def __init__(self, name: str, *, at_most: int) -> None:
+        self._name = name
+        self._free = at_most
+        self._lock = threading.Lock()
+        self._jobs: deque[tuple[Callable[[], object], Future[None]]] = deque()
+
+    def submit(self, job: Callable[[], object]) -> Future[None]:
+        """Calls a function on one of the threads, once one is free.
+
+        Raises:
+            RuntimeError: No thread can be started: the interpreter is shutting down.
+        """
+        future: Future[None] = Future()
+        with self._lock:
+            self._jobs.append((job, future))
+            if self._free:
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                self._free -= 1
+        return future
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._free += 1
+                    return
+                job, future = self._jobs.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                job()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)

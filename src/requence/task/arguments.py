@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+
 from requence.exceptions import ConfigurationError
 
-__all__ = ["check_identifier", "check_optional_text", "check_priority", "check_seconds"]
+__all__ = [
+    "check_identifier",
+    "check_optional_text",
+    "check_position",
+    "check_priority",
+    "check_seconds",
+    "check_since",
+    "utc_text",
+]
 
 
 def check_identifier(what: str, value: object) -> str:
@@ -57,6 +67,50 @@ def check_seconds(what: str, value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ConfigurationError(f"{what} must be a number of seconds or None, not {value!r}")
     return float(value)
+
+
+def check_position(value: object) -> int:
+    """Returns a position in a task's log.
+
+    Raises:
+        ConfigurationError: It is not a whole number, or negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(
+            f"position must be the position of an update, a whole number, not {value!r}",
+            hint="update.position is None where the service numbers nothing",
+        )
+    return value
+
+
+def check_since(value: object) -> str:
+    """Returns a time as text in UTC: of a datetime, of a date (its midnight), or of ISO 8601 text.
+
+    What has no offset is local time.
+
+    Raises:
+        ConfigurationError: It is none of these.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ConfigurationError(f"since must be a time in ISO 8601, not {value!r}") from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        raise ConfigurationError(
+            f"since must be a datetime, a date or ISO 8601 text, not {type(value).__name__}"
+        )
+    try:
+        return utc_text(value)
+    except (OverflowError, OSError, ValueError):
+        raise ConfigurationError(f"since is out of range: {value.isoformat()}") from None
+
+
+def utc_text(time: datetime) -> str:
+    """Returns a time as ISO 8601 text in UTC, with `Z`; one without an offset is local time."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def _sendable(what: str, value: str) -> str:

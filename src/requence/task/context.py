@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from requence._json import as_object
+from requence.task.persistent import PersistentMap
 from requence.task.record import Record
 
 __all__ = ["Context", "fold"]
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Context(Record):
@@ -34,8 +32,8 @@ class Context(Record):
     node_error: Mapping[str, str]
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        views = {name: MappingProxyType(dict(values.get(name) or {})) for name in ("node_data", "node_error")}
-        super().__init__({**values, **views})
+        nodes = {name: _persistent(values.get(name)) for name in ("node_data", "node_error")}
+        super().__init__({**values, **nodes})
 
     @classmethod
     def at_start(cls, task_id: str, input: Any) -> Context:
@@ -70,9 +68,11 @@ def fold(context: Context, type: str, payload: Mapping[str, Any]) -> Context:
     if type in ("nodeUpdate", "nodeError"):
         alias = (as_object(payload.get("node")) or {}).get("alias")
         if isinstance(alias, str):
-            if type == "nodeUpdate":
-                data = {**context.node_data, alias: payload.get("data")}
-                return context.replaced(node_data=MappingProxyType(data))
-            errors = {**context.node_error, alias: payload.get("error")}
-            return context.replaced(node_error=MappingProxyType(errors))
+            field, value = ("node_data", "data") if type == "nodeUpdate" else ("node_error", "error")
+            nodes = _persistent(context[field]).with_item(alias, payload.get(value))
+            return context.replaced(**{field: nodes})
     return context
+
+
+def _persistent(values: Mapping[str, Any] | None) -> PersistentMap[Any]:
+    return values if isinstance(values, PersistentMap) else PersistentMap(values)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from weakref import WeakValueDictionary
 
+from requence._token import AccessToken
 from requence._transport.api import Api
 from requence.exceptions import RequenceError, RequenceUnreachableException, TaskException
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "delivery"]
 
 
 class Delivery:
-    """The acknowledgement of one task: sent once, however many consumers have seen its end."""
+    """The acknowledgement of one task: confirmed once, however many consumers have seen its end."""
 
     def __init__(self, api: Api, task_id: str) -> None:
         self._api = api
         self._task_id = task_id
+        self._confirmed = False
         self._confirming: asyncio.Task[RequenceError | None] | None = None
 
     async def confirm(self) -> RequenceError | None:
-        """Confirms the delivery, repeating the request as needed; returns what was in the way, or None."""
-        if self._confirming is None:
+        """Confirms the delivery if it was not confirmed yet; returns what was in the way, or None.
+
+        The request is repeated as needed. What has failed for good may be tried again with a new call.
+        """
+        if self._confirmed:
+            return None
+        if self._confirming is None or self._confirming.done():
             self._confirming = asyncio.create_task(self._confirm())
         return await asyncio.shield(self._confirming)
 
@@ -29,4 +37,19 @@ class Delivery:
             await self._api.ack(self._task_id)
         except (TaskException, RequenceUnreachableException) as error:
             return error
+        self._confirmed = True
         return None
+
+
+_deliveries: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, AccessToken, str], Delivery] = (
+    WeakValueDictionary()
+)
+
+
+def delivery(api: Api, task_id: str) -> Delivery:
+    """Returns the delivery of a task, which all handles and watchers of this process share."""
+    key = (asyncio.get_running_loop(), api.token, task_id)
+    found = _deliveries.get(key)
+    if found is None:
+        found = _deliveries[key] = Delivery(api, task_id)
+    return found

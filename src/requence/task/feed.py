@@ -1,84 +1,68 @@
-"""From the I/O thread to the consumer: a bounded buffer, with one wake-up for all that has gathered in it."""
+"""One consumer's own stream: read ahead of the consumer by the I/O thread, as far as its mailbox has room."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from requence.task.shared import fresh
+from requence.task.mailbox import Mailbox
 
 __all__ = ["Feed"]
 
 T = TypeVar("T")
 
-_CAPACITY = 1024
 
+class Feed(Mailbox[T]):
+    """A mailbox that is filled from a source of its own, from the first wait on."""
 
-class Feed(Generic[T]):
-    """Reads a source ahead of its consumers, by at most 1,024 items; then the source waits until all were taken.
+    def __init__(
+        self,
+        source: Callable[[asyncio.Event], AsyncGenerator[T]],
+        *,
+        on_full: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepares to read.
 
-    `pop` may be called in any thread, the rest only on the I/O thread. Each item is given once, whoever asks.
-    """
-
-    def __init__(self, source: AsyncGenerator[T]) -> None:
-        self._source = source
-        self._items: deque[T] = deque()
-        self._changed = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
-        self._ended = False
-        self._error: Exception | None = None
-
-    def pop(self) -> T:
-        """Returns the next item.
-
-        Raises:
-            IndexError: None waits; `ready` tells when there is one.
+        Args:
+            source: Returns what is to be read. It is given an event, and pauses whenever that is not set.
+            on_full: Called when the consumer has fallen behind by as much as fits.
         """
-        return self._items.popleft()
+        super().__init__(on_full=self._pause, on_drained=self._resume)
+        self._room = asyncio.Event()
+        self._room.set()
+        self._source = source
+        self._told_full = on_full
+        self._pump: asyncio.Task[None] | None = None
 
     async def ready(self) -> bool:
-        """Waits until an item can be taken. Takes nothing itself, so it can be cancelled without loss.
-
-        Returns:
-            False at the end.
-
-        Raises:
-            Exception: The source's own error, once everything before it was taken.
-        """
+        """Waits until an item can be taken; see `Mailbox`. The first call begins to read."""
         if self._pump is None and not self._ended:
             self._pump = asyncio.create_task(self._run())
-        while not self._items:
-            if self._ended:
-                if self._error is not None:
-                    raise fresh(self._error) from self._error.__cause__
-                return False
-            self._drained.set()
-            self._changed.clear()
-            await self._changed.wait()
-        return True
+        return await super().ready()
 
     def close(self) -> None:
         """Stops reading and closes the source; the consumer has gone."""
-        self._ended = True
-        self._changed.set()
+        self.end()
         if self._pump is not None:
             self._pump.cancel()
 
+    def _pause(self) -> None:
+        self._room.clear()
+        if self._told_full is not None:
+            self._told_full()
+
+    def _resume(self) -> None:
+        self._room.set()
+
     async def _run(self) -> None:
+        error: Exception | None = None
         try:
-            async with aclosing(self._source) as source:
+            async with aclosing(self._source(self._room)) as source:
                 async for item in source:
-                    self._items.append(item)
-                    self._changed.set()
-                    if len(self._items) >= _CAPACITY:
-                        self._drained.clear()
-                        await self._drained.wait()
-        except Exception as error:
-            self._error = error
+                    self.put(item)
+        except Exception as caught:
+            error = caught
         finally:
-            self._ended = True
-            self._changed.set()
+            self.end(error)

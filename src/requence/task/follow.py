@@ -13,26 +13,37 @@ from contextlib import aclosing
 from typing import Any
 
 from requence._transport.api import Api, Report, Started
+from requence._transport.connection import Watched
+from requence._transport.event_log import EventLog
 from requence._transport.event_stream import EventStream
 from requence.exceptions import AckFailedError, RequenceError, TaskException
+from requence.task.callback import Callbacks
 from requence.task.context import Context
-from requence.task.delivery import Delivery
-from requence.task.poll import poll
+from requence.task.delivery import delivery
+from requence.task.hub import Seat
+from requence.task.persistent import PersistentMap
+from requence.task.poll import ask_patiently, poll
 from requence.task.result import TaskResult, outcome_of
 from requence.task.shared import fresh
-from requence.task.snapshot import FINAL_STATUSES, known_status
+from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, known_status
+from requence.task.teller import Teller
 from requence.task.updates import TERMINAL_TYPES, TaskAborted, TaskEnd, TaskError, Update, read_update
 
 __all__ = ["Follow"]
-
-_ENDED = frozenset({"awaiting_delivery", *FINAL_STATUSES})  # nothing happens any more, but the delivery
 
 
 class Follow:
     """The streams of one started task, on the I/O thread."""
 
     def __init__(
-        self, api: Api, started: Started, *, input: Any, task_template: str, stream_lost: bool
+        self,
+        api: Api,
+        started: Started,
+        *,
+        input: Any,
+        task_template: str,
+        stream_lost: bool = False,
+        seat: Seat | None = None,
     ) -> None:
         """Prepares to follow; nothing is opened yet.
 
@@ -42,16 +53,20 @@ class Follow:
             input: What the caller passed: the context's input until the service tells it.
             task_template: For the errors.
             stream_lost: Whether the answer that named the stream was lost: then only the end can be learned.
+            seat: The place at the stream of all tasks, where handles share that.
         """
         self._api = api
         self._started = started
         self._input = input
         self._task_template = task_template
         self._stream_lost = stream_lost
+        self._seat = seat
         self._outcome: TaskResult | RequenceError | None = None
         self._settling: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._delivery = Delivery(api, started.task_id)
+        self._last: Update | None = None
+        self._teller: Teller | None = None
+        self._delivery = delivery(api, started.task_id)
 
     async def outcome(self) -> TaskResult:
         """Waits for the end of the task, on the stream that all waiters share.
@@ -59,27 +74,30 @@ class Follow:
         Raises:
             TaskFailedError: The task failed.
             TaskAbortedError: The task was aborted.
-            AckFailedError: It ended, but its delivery could not be confirmed.
+            AckFailedError: It ended, but its delivery could not be confirmed; the next call tries that again.
             RequenceError: Following it is not possible.
         """
-        if self._outcome is None:
-            if self._watching is None or self._watching.done():
-                self._watching = asyncio.create_task(self._watch(), name=f"follow {self._started.task_id}")
-                self._watching.add_done_callback(_take_note)
-            watching = self._watching
+        if self._last is not None and isinstance(self._outcome, AckFailedError):
+            await self._settle(self._last)
+        while self._outcome is None:
+            watching = self._shared_stream()
             await asyncio.wait({watching})
-            if self._outcome is None:
-                error = None if watching.cancelled() else watching.exception()
-                if error is None:
-                    error = TaskException("Following the task was given up", task_id=self._started.task_id)
+            error = None if watching.cancelled() else watching.exception()
+            if error is not None and self._outcome is None:
                 raise fresh(error) from error.__cause__
         outcome = self._outcome
         if isinstance(outcome, RequenceError):
             raise fresh(outcome) from outcome.__cause__
         return outcome
 
-    async def updates(self) -> AsyncGenerator[Update]:
-        """Yields every update from the first to the last, on a stream of its own.
+    async def updates(
+        self, *, room: asyncio.Event | None = None, after: int | None = None
+    ) -> AsyncGenerator[Update]:
+        """Yields the updates up to the last one, on a stream of its own.
+
+        Args:
+            room: Set while the consumer can take more; default always.
+            after: The position after which to begin; default at the beginning.
 
         Raises:
             RequenceError: Following the task is not possible.
@@ -87,7 +105,7 @@ class Follow:
         context = Context.at_start(self._started.task_id, self._input)
         report: Report | None = None
         if not self._stream_lost:
-            stream = self._stream()
+            stream = self._stream(EventLog(after), room)
             async with aclosing(stream.events()) as events:
                 async for event in events:
                     update = read_update(event.name, event.payload, before=context, position=event.position)
@@ -100,37 +118,54 @@ class Follow:
                         return
             report = stream.ended_with
         if report is None:
-            report = await poll(self._api, self._started.task_id, _ENDED)
+            report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
         update = _last_update(await self._finally(report), context)
         await self._settle(update)
         yield update
+
+    def tell(self, callbacks: Callbacks) -> None:
+        """Has each update given to the callback `on_update`, from now to the end."""
+        self._teller = Teller(lambda room: self.updates(room=room), callbacks, task_id=self._started.task_id)
 
     def release(self) -> None:
         """Stops the shared stream: nobody can wait for the outcome any more."""
         if self._watching is not None:
             self._watching.cancel()
+        if self._seat is not None:
+            self._seat.leave()
 
-    def _stream(self) -> EventStream[Report]:
-        if self._started.watch_url is None:
+    def _shared_stream(self) -> asyncio.Future[None]:
+        """Returns what everybody waits on who only wants the outcome."""
+        if self._teller is not None and not self._teller.released.done():
+            return self._teller.released
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch(), name=f"follow {self._started.task_id}")
+            self._watching.add_done_callback(_take_note)
+        return self._watching
+
+    def _stream(self, log: EventLog, room: asyncio.Event | None) -> EventStream[Report]:
+        task_id, url = self._started.task_id, self._started.watch_url
+        if url is None:
             raise TaskException(
                 "The service named no stream for this task, so it cannot be followed",
-                task_id=self._started.task_id,
+                task_id=task_id,
                 task_url=self._started.url,
                 task_template=self._task_template,
-                hint=f"the task runs; look at it with get_task({self._started.task_id!r})",
+                hint=f"the task runs; look at it with get_task({task_id!r})",
             )
 
         async def ask() -> Report | None:
-            report = await self._api.get(self._started.task_id)
-            return report if known_status(report.status) in _ENDED else None
+            report = await self._api.get(task_id)
+            return report if known_status(report.status) in ENDED_STATUSES else None
 
-        return EventStream(
-            self._api,
-            self._started.watch_url,
-            task_id=self._started.task_id,
+        watched = Watched(
+            f"task {task_id}",
+            "watching the task",
+            lambda position: self._api.watch_request(url, since=None, last_position=position),
+            task_id=task_id,
             terminal=TERMINAL_TYPES,
-            ask=ask,
         )
+        return EventStream(self._api, watched, ask=ask, log=log, room=room, slots=self._api.stream_slots())
 
     def _ends_task(self, update: Update) -> bool:
         """Says whether this is our own last update, not one of a sub-task."""
@@ -139,9 +174,22 @@ class Follow:
         )
 
     async def _watch(self) -> None:
+        if self._seat is not None:
+            await self._settle(await self._last_of_seat(self._seat))
+            return
         async with aclosing(self.updates()) as updates:
             async for _ in updates:
                 pass
+
+    async def _last_of_seat(self, seat: Seat) -> Update:
+        """Waits for the last update on the stream of all tasks, and completes what that has not shown."""
+        ending = await seat.end()
+        if isinstance(ending, Report):
+            return _last_update(await self._finally(ending), seat.context)
+        if seat.whole:
+            return ending
+        report = await ask_patiently(self._api, self._started.task_id)
+        return ending.with_context(_completed(ending.context, report))
 
     async def _finally(self, report: Report) -> Report:
         """Returns how a task has ended. Where the service tells that only after the delivery, that is confirmed.
@@ -157,8 +205,11 @@ class Follow:
         return await poll(self._api, self._started.task_id, FINAL_STATUSES)
 
     async def _settle(self, update: Update) -> None:
-        """Fixes the outcome for everybody, once; acknowledges it first where the service asks for that."""
-        if self._settling is None:
+        """Fixes the outcome for everybody, once; acknowledges it first where the service asks for that.
+
+        An acknowledgement that failed is tried again.
+        """
+        if self._settling is None or (self._settling.done() and isinstance(self._outcome, AckFailedError)):
             self._settling = asyncio.create_task(self._settle_once(update))
         await asyncio.shield(self._settling)
 
@@ -168,9 +219,10 @@ class Follow:
             refused = await self._delivery.confirm()
             if refused is not None:
                 outcome = self._ack_failed(refused, outcome)
-        self._outcome = outcome
-        if self._watching is not None:
-            self._watching.cancel()  # whoever waits on the shared stream is answered from the outcome
+        self._outcome, self._last = outcome, update
+        if self._teller is not None:
+            self._teller.release()
+        self.release()  # whoever waits on the shared stream is answered from the outcome
 
     def _ack_failed(
         self, refused: RequenceError, outcome: TaskResult | TaskException | None
@@ -184,6 +236,7 @@ class Follow:
             task_id=self._started.task_id,
             task_url=self._started.url,
             task_template=self._task_template,
+            hint="ask for the result again to confirm again",
         )
         error.__cause__ = refused
         return error
@@ -201,13 +254,13 @@ def _last_update(report: Report, context: Context) -> Update:
     payload: dict[str, Any] = {"taskId": context.task_id, "reason": report.status_text}
     if kind == "taskEnd":
         payload = {"taskId": context.task_id, "result": report.result}
-    known = Context(
-        {
-            "task_id": context.task_id,
-            "input": context.input if report.input is None else report.input,
-            "result": None,
-            "node_data": {**context.node_data, **report.node_data},
-            "node_error": {**context.node_error, **report.node_error},
-        }
+    return read_update(kind, payload, before=_completed(context, report), synthetic=True)
+
+
+def _completed(context: Context, report: Report) -> Context:
+    """Returns a context with what the service has reported and no update has shown."""
+    return context.replaced(
+        input=context.input if report.input is None else report.input,
+        node_data=PersistentMap({**context.node_data, **report.node_data}),
+        node_error=PersistentMap({**context.node_error, **report.node_error}),
     )
-    return read_update(kind, payload, before=known, synthetic=True)

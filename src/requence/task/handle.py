@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, NoReturn
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import io_thread
 from requence.exceptions import UsageError
-from requence.task.arguments import check_identifier, check_optional_text, check_priority, check_seconds
+from requence.task.arguments import (
+    check_identifier,
+    check_optional_text,
+    check_position,
+    check_priority,
+    check_seconds,
+)
 from requence.task.awaitables import Operation, Pending
+from requence.task.callback import Callbacks
 from requence.task.encode import encode_input
-from requence.task.iterate import AsyncUpdateIterator, AsyncUpdates
+from requence.task.iterate import AsyncItems, AsyncIteration
 from requence.task.order import NO_INPUT, Order
 from requence.task.result import TaskResult
-from requence.task.run import Run
+from requence.task.run import Run, opening_of_updates
 from requence.task.sync import SyncTask
+from requence.task.updates import Update
 
 __all__ = ["Task"]
 
@@ -48,6 +56,7 @@ class Task:
         require_ack: bool = False,
         *,
         client: Client | None = None,
+        on_update: Callable[[Update], object] | None = None,
     ) -> None:
         """Starts a task.
 
@@ -61,10 +70,13 @@ class Task:
             suppress_branch_warning: Whether to be silent if the token starts tasks on another branch than `live`.
             require_ack: Whether the service keeps the outcome until this handle has confirmed it.
             client: How to reach the service; by default the default client.
+            on_update: Called with each update in order, also when the handle has gone: a plain function on a
+                worker thread, a coroutine function on the loop that is running now. If it fails, that is logged;
+                neither that nor its slowness disturbs the result, which may be there before the last call.
 
         Raises:
             ConfigurationError: The token, an argument or the input is not usable.
-            UsageError: The interpreter is shutting down.
+            UsageError: The interpreter is shutting down; or `on_update` is a coroutine function, and no loop runs.
         """
         client = checked_client(client)
         order = Order(
@@ -76,7 +88,8 @@ class Task:
             suppress_branch_warning=bool(suppress_branch_warning),
         )
         token = find_access_token(access_token, client)
-        self._run = Run(io_thread(), token, client, order)
+        io = io_thread()
+        self._run = Run(io, token, client, order, Callbacks(io, on_update=on_update))
         weakref.finalize(self, self._run.io.call_soon, self._run.release)
 
     @property
@@ -113,19 +126,28 @@ class Task:
         Raises when awaited:
             TaskFailedError: The task failed.
             TaskAbortedError: The task was aborted.
-            AckFailedError: It ended, but the delivery could not be confirmed (`require_ack`).
+            AckFailedError: It ended, but the delivery could not be confirmed (`require_ack`); awaiting again tries
+                that again.
             StreamInterruptedError: Contact with the service was lost for longer than the client's patience.
             TaskException: And everything that `task_id` raises.
         """
         return Pending(self._run.io, self._run.result, spelling="task.result", keep=self)
 
     @property
-    def updates(self) -> AsyncUpdates:
+    def updates(self) -> AsyncItems[Update]:
         """The updates, for `async for`: all of them in order, in each iteration, ending with the last one.
 
         A failed or aborted task does not raise here, its last update says so. What `task_id` raises is raised.
         """
-        return AsyncUpdates(self._run, self)
+        return AsyncItems(opening_of_updates(self._run, self))
+
+    def updates_after(self, position: int) -> AsyncItems[Update]:
+        """The updates after the one at `position` (`update.position`), for `async for`; else like `updates`.
+
+        For going on where an earlier reader, maybe in another process, has stopped. The contexts begin at the
+        position, too: they do not have what came before.
+        """
+        return AsyncItems(opening_of_updates(self._run, self, after=check_position(position)))
 
     async def finalized(self) -> str:
         """Waits until the input was accepted and the task was started, and returns its id.
@@ -177,7 +199,7 @@ class Task:
     def __await__(self) -> Generator[Any, None, TaskResult]:
         return self.result.__await__()
 
-    def __aiter__(self) -> AsyncUpdateIterator:
+    def __aiter__(self) -> AsyncIteration[Update]:
         return self.updates.__aiter__()
 
     def __reduce__(self) -> NoReturn:

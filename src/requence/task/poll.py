@@ -1,4 +1,4 @@
-"""Learning the end of a task by asking for it: where its stream is not known."""
+"""Learning how a task is by asking: where its stream is not known, or has not shown it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from requence._transport.retry import is_transient
 from requence.exceptions import RequenceUnreachableException, TaskException
 from requence.task.snapshot import known_status
 
-__all__ = ["poll"]
+__all__ = ["ask_patiently", "poll"]
 
 _FIRST_PAUSE = 0.5
 _GROWTH = 1.5
@@ -25,15 +25,28 @@ async def poll(api: Api, task_id: str, until: Container[str]) -> Report:
         StreamInterruptedError: There was no answer for longer than the client's patience.
         TaskException: The service refuses to tell.
     """
+    pause = _FIRST_PAUSE
+    while True:
+        report = await ask_patiently(api, task_id)
+        if known_status(report.status) in until:
+            return report
+        await asyncio.sleep(pause)
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+
+async def ask_patiently(api: Api, task_id: str) -> Report:
+    """Asks until there is an answer, with growing pauses.
+
+    Raises:
+        StreamInterruptedError: There was none for longer than the client's patience.
+        TaskException: The service refuses to tell.
+    """
     loop = asyncio.get_running_loop()
-    patience = Patience(api.client.patience, task_id=task_id, now=loop.time())
+    patience = Patience(api.client.patience, what=f"task {task_id}", now=loop.time())
     pause = _FIRST_PAUSE
     while True:
         try:
-            report = await api.get(task_id)
-            if known_status(report.status) in until:
-                return report
-            patience.last_contact = loop.time()
+            return await api.get(task_id)
         except (RequenceUnreachableException, TaskException) as error:
             status = error.status_code if isinstance(error, TaskException) else error.status
             if isinstance(error, TaskException) and (status is None or not is_transient(status)):

@@ -7,8 +7,9 @@ import re
 from abc import ABCMeta
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
+
+from requence.task.persistent import PersistentMap
 
 __all__ = ["Record", "camel_case", "snake_case"]
 
@@ -160,4 +161,4 @@ def plain(value: Any) -> Any:
 
 
 def _without_view(value: Any) -> Any:
-    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, MappingProxyType) else value
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, PersistentMap) else value

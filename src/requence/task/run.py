@@ -14,11 +14,16 @@ from requence._client import Client
 from requence._token import AccessToken
 from requence._transport.io_thread import IOThread
 from requence.exceptions import TaskWaitTimeout
+from requence.task.callback import Callbacks
+from requence.task.feed import Feed
+from requence.task.iterate import Opening
 from requence.task.order import Order
 from requence.task.result import TaskResult
 from requence.task.updates import Update
+from requence.task.waiting import LongWait
 
 if TYPE_CHECKING:
+    from requence._transport.api import Started
     from requence.task.follow import Follow
     from requence.task.start import Start
 
@@ -33,11 +38,14 @@ class Run:
         order: What the caller asked for.
     """
 
-    def __init__(self, io: IOThread, token: AccessToken, client: Client, order: Order) -> None:
+    def __init__(
+        self, io: IOThread, token: AccessToken, client: Client, order: Order, callbacks: Callbacks
+    ) -> None:
         self.io = io
         self.order = order
         self._token = token
         self._client = client
+        self._callbacks = callbacks
         self._begun: Start | None = None
         self._follow: Follow | None = None
         io.submit(self._begin(), before_exit=True)
@@ -50,11 +58,11 @@ class Run:
 
     async def id(self) -> str:
         """Waits until the task was started and returns its id."""
-        return (await self._start().wait()).task_id
+        return (await self._started()).task_id
 
     async def url(self) -> str | None:
         """Waits until the task was started and returns its page, or None."""
-        return (await self._start().wait()).url
+        return (await self._started()).url
 
     async def result(self, timeout: float | None = None) -> TaskResult:
         """Waits until the task has ended and returns its result.
@@ -65,7 +73,8 @@ class Run:
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
-                return await (await self._followed()).outcome()
+                with LongWait(lambda: self.describe("the result")).waiting():
+                    return await (await self._followed()).outcome()
         except TimeoutError:
             if timeout is None or not limit.expired():
                 raise
@@ -79,12 +88,24 @@ class Run:
                 hint=f"look at it at {url}" if url else None,
             ) from None
 
-    async def updates(self) -> AsyncGenerator[Update]:
-        """Yields the task's updates, on a stream of its own."""
-        follow = await self._followed()
-        async with aclosing(follow.updates()) as updates:
-            async for update in updates:
-                yield update
+    def feed(self, after: int | None = None) -> Feed[Update]:
+        """Returns the task's updates from a position on, on a stream of their own."""
+
+        async def updates(room: asyncio.Event) -> AsyncGenerator[Update]:
+            follow = await self._followed()
+            async with aclosing(follow.updates(room=room, after=after)) as updates:
+                async for update in updates:
+                    yield update
+
+        return Feed(updates)
+
+    def describe(self, what: str) -> str:
+        """Returns a text that says what is waited for, and where to look; no I/O."""
+        started = self._begun.started if self._begun is not None else None
+        if started is None:
+            return f"the start of a task of {self.order.task_template!r} at {self._token.base_url}"
+        where = f"; look at {started.url}" if started.url else ""
+        return f"{what} of task {started.task_id} ({self.order.task_template!r}){where}"
 
     async def abort(self, reason: str | None) -> None:
         """Aborts the task."""
@@ -101,7 +122,14 @@ class Run:
             self._follow.release()
 
     async def _begin(self) -> None:
-        await self._start().run()
+        start = self._start()
+        await start.run()
+        if start.started is not None and "on_update" in self._callbacks:
+            (await self._followed()).tell(self._callbacks)
+
+    async def _started(self) -> Started:
+        with LongWait(lambda: self.describe("the start")).waiting():
+            return await self._start().wait()
 
     def _start(self) -> Start:
         """Returns the start; at the first call, on the I/O thread, the HTTP libraries are imported."""
@@ -124,5 +152,17 @@ class Run:
                 input=self.order.input,
                 task_template=self.order.task_template,
                 stream_lost=start.stream_lost,
+                seat=start.seat,
             )
         return self._follow
+
+
+def opening_of_updates(run: Run, keep: object, after: int | None = None) -> Opening[Update]:
+    """Returns what it takes to iterate over a task's updates; `keep` is the handle."""
+    return Opening(
+        io=run.io,
+        source=lambda: run.feed(after),
+        name="updates",
+        wait=lambda: run.describe("the next update"),
+        keep=keep,
+    )

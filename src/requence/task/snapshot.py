@@ -9,12 +9,15 @@ from requence.task.context import Context
 if TYPE_CHECKING:
     from requence._transport.api import Report
 
-__all__ = ["FINAL_STATUSES", "TaskSnapshot", "known_status"]
+__all__ = ["ENDED_STATUSES", "FINAL_STATUSES", "TaskSnapshot", "known_status"]
 
 FINAL_STATUSES = {"successful": "taskEnd", "failed": "taskError", "stopped": "taskAborted"}
 """The statuses that never change again, with the update that ends the task's stream with them."""
 
-_KNOWN_STATUSES = frozenset({"idle", "pending", "running", "awaiting_delivery", *FINAL_STATUSES})
+ENDED_STATUSES = frozenset({"awaiting_delivery", *FINAL_STATUSES})
+"""The statuses after which nothing happens any more, but the delivery."""
+
+_KNOWN_STATUSES = frozenset({"idle", "pending", "running", *ENDED_STATUSES})
 
 
 def known_status(status: str) -> str:

@@ -20,6 +20,7 @@ from requence.exceptions import (
     TaskAbortException,
     TaskException,
 )
+from requence.task.hub import Seat, hub
 from requence.task.order import Order
 from requence.task.result import aborted_message
 from requence.task.shared import wait_shared
@@ -42,11 +43,13 @@ class Start:
         api: Sends the requests.
         started: The answer to finalize, None before.
         stream_lost: Whether the task was started by a request whose answer, with the stream's URL, was lost.
+        seat: The place at the stream of all tasks, where handles share that; None before, or where they do not.
     """
 
     def __init__(self, api: Api, order: Order, loop: asyncio.AbstractEventLoop) -> None:
         self.started: Started | None = None
         self.stream_lost = False
+        self.seat: Seat | None = None
         self.api = api
         self._order = order
         self._prepared: asyncio.Future[Prepared] = loop.create_future()
@@ -81,6 +84,7 @@ class Start:
                 future.set_exception(failure)
                 future.exception()  # told to whoever waits; not to be reported by asyncio as forgotten
         self._failure = failure
+        self._leave_seat()
         self._report_unasked()
 
     async def wait(self) -> Started:
@@ -119,7 +123,12 @@ class Start:
     def abandon(self) -> None:
         """Takes note that the handle has gone: a failure that nobody asked for is logged, now or when it comes."""
         self._abandoned = True
+        self._leave_seat()
         self._report_unasked()
+
+    def _leave_seat(self) -> None:
+        if self.seat is not None:
+            self.seat.leave()
 
     def _report_unasked(self) -> None:
         if self._failure is None or self._asked or not self._abandoned:
@@ -144,6 +153,8 @@ class Start:
         aborted = self._aborted(prepared)
         if aborted is not None:
             raise aborted
+        if self.api.client.shared_stream and not self._abandoned:
+            self.seat = hub(self.api).seat(prepared.task_id, input=order.input, at=prepared.at)
         self._finalizing = True
         try:
             return await self._finalize(prepared)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from requence.task.arguments import check_optional_text, check_seconds
-from requence.task.iterate import Updates
+from requence.task.arguments import check_optional_text, check_position, check_seconds
+from requence.task.iterate import Items
 from requence.task.result import TaskResult
-from requence.task.run import Run
+from requence.task.run import Run, opening_of_updates
+from requence.task.updates import Update
 
 __all__ = ["SyncTask"]
 
@@ -42,12 +43,16 @@ class SyncTask:
         return self._run.io.run(self._run.result())
 
     @property
-    def updates(self) -> Updates:
+    def updates(self) -> Items[Update]:
         """The updates, for `for`: all of them in order, in each iteration, ending with the last one.
 
         A failed or aborted task does not raise here, its last update says so. What `id` raises is raised.
         """
-        return Updates(self._run, self._task)
+        return Items(opening_of_updates(self._run, self._task))
+
+    def updates_after(self, position: int) -> Items[Update]:
+        """The updates after the one at `position`, for `for`; see `Task.updates_after`."""
+        return Items(opening_of_updates(self._run, self._task, after=check_position(position)))
 
     def finalized(self) -> str:
         """Blocks until the task was accepted and started, and returns its id. Opens no stream."""

@@ -12,7 +12,7 @@ match update:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from requence._json import as_object
 from requence.task.context import Context, fold
@@ -33,6 +33,8 @@ __all__ = [
     "UnknownUpdate",
     "Update",
     "read_update",
+    "task_id_of",
+    "type_of",
 ]
 
 
@@ -50,9 +52,11 @@ class BaseUpdate(Record):
         position: The update's number in the task's log (by attribute only), None if the service numbers nothing.
         synthetic: True for a last update that the service did not send, but that follows from the task's final
             status (by attribute only).
+        incomplete: True for an update of a `TaskWatcher` that has not seen the beginning of the task, so that the
+            context may lack what came before (by attribute only).
     """
 
-    __slots__ = ("_context", "position", "synthetic")
+    __slots__ = ("_context", "incomplete", "position", "synthetic")
 
     timestamp: str | None
     task_id: str
@@ -63,10 +67,11 @@ class BaseUpdate(Record):
     _wire_spelling = True
     _context: Context
 
-    # Not fields: two slots, and the wire's spelling of three fields.
+    # Not fields: three slots, and the wire's spelling of three fields.
     if TYPE_CHECKING:
         position: int | None
         synthetic: bool
+        incomplete: bool
         taskId: str  # noqa: N815
         updateId: str | None  # noqa: N815
         rootTaskId: str | None  # noqa: N815
@@ -77,11 +82,13 @@ class BaseUpdate(Record):
         context: Context,
         position: int | None = None,
         synthetic: bool = False,
+        incomplete: bool = False,
     ) -> None:
         super().__init__(values)
         object.__setattr__(self, "_context", context)
         object.__setattr__(self, "position", position)
         object.__setattr__(self, "synthetic", synthetic)
+        object.__setattr__(self, "incomplete", incomplete)
 
     @property
     def context(self) -> Context:
@@ -106,7 +113,11 @@ class BaseUpdate(Record):
         return f"<{type(self).__name__}{which} of task {self.task_id}{at}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self._values, self._context, self.position, self.synthetic))
+        return (type(self), (self._values, self._context, self.position, self.synthetic, self.incomplete))
+
+    def with_context(self, context: Context) -> Self:
+        """Returns the same update with another context."""
+        return type(self)(self._values, context, self.position, self.synthetic, self.incomplete)
 
 
 class TaskStart(BaseUpdate):
@@ -240,6 +251,7 @@ def read_update(
     before: Context,
     position: int | None = None,
     synthetic: bool = False,
+    incomplete: bool = False,
 ) -> Update:
     """Returns the update that an event carries, with the context as it is after it.
 
@@ -252,16 +264,27 @@ def read_update(
         before: The context before the event.
         position: The event's position.
         synthetic: Whether the service did not send it.
+        incomplete: Whether the beginning of the task was not seen.
     """
-    kind = _text(payload, "type") or name
-    task_id = _text(payload, "taskId") or _text(payload, "task_id") or before.task_id
+    kind = type_of(name, payload)
+    task_id = task_id_of(payload) or before.task_id
     values = {"type": kind, **payload, "taskId": task_id}
     values["type"] = kind
     if "task_id" in values:
         values["task_id"] = task_id
     values.pop("context", None)  # the context is always our own
     context = fold(before, kind, values) if task_id == before.task_id else before
-    return _CLASSES.get(kind, UnknownUpdate)(values, context, position, synthetic)
+    return _CLASSES.get(kind, UnknownUpdate)(values, context, position, synthetic, incomplete)
+
+
+def type_of(name: str, payload: Mapping[str, Any]) -> str:
+    """Returns the type of the update that an event carries; one inside the payload wins over the event's name."""
+    return _text(payload, "type") or name
+
+
+def task_id_of(payload: Mapping[str, Any]) -> str | None:
+    """Returns the task that an event names, in either spelling, or None."""
+    return _text(payload, "taskId") or _text(payload, "task_id")
 
 
 def _text(payload: Mapping[str, Any], field: str) -> str | None:

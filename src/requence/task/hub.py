@@ -1,0 +1,203 @@
+"""One stream of all tasks for the handles of a client (`shared_stream=True`): it tells each how its task ended.
+
+It keeps no updates, only what is known of each task that a handle is for. Iterations over updates do not read it:
+its positions are a numbering of its own, and an iteration goes at its consumer's pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
+
+from requence._client import Client
+from requence._token import AccessToken
+from requence._transport.api import Api, Report
+from requence._transport.connection import Watched
+from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
+from requence._transport.event_stream import EventStream, Observer
+from requence.exceptions import RequenceError
+from requence.task.arguments import utc_text
+from requence.task.context import Context
+from requence.task.poll import ask_patiently
+from requence.task.shared import wait_shared
+from requence.task.snapshot import ENDED_STATUSES, known_status
+from requence.task.updates import TERMINAL_TYPES, Update, read_update, task_id_of
+
+__all__ = ["Ending", "Hub", "Seat", "hub"]
+
+Ending: TypeAlias = Update | Report
+"""How a task ended: its last update, or the service's report of it where that update was missed."""
+
+_MARGIN = timedelta(seconds=5)  # between the clocks of the service's machines
+_UNKNOWN_CLOCK = timedelta(minutes=1)  # between the service's clock and ours
+_TASK_START_WITHIN = 10.0  # seconds after which a task that nothing was seen of is asked for
+
+
+class Seat:
+    """The place of one handle.
+
+    Attributes:
+        task_id: The handle's task.
+        at: When it was prepared, by the service's clock; None if that is not known.
+        context: What was seen of it.
+        whole: Whether it was seen from its beginning.
+        sure: Whether its end cannot have passed by unseen.
+        ending: How it ended, or why that cannot be learnt.
+    """
+
+    def __init__(self, of: Hub, task_id: str, *, input: Any, at: datetime | None, sure: bool) -> None:
+        self.task_id = task_id
+        self.at = at
+        self.context = Context.at_start(task_id, input)
+        self.whole = False
+        self.sure = sure
+        self.ending = _future()
+        self._hub = of
+
+    async def end(self) -> Ending:
+        """Waits for the end of the task.
+
+        Raises:
+            RequenceError: It cannot be followed.
+        """
+        return await self._hub.end(self)
+
+    def leave(self) -> None:
+        """Gives the seat up."""
+        self._hub.leave(self)
+
+
+class Hub(Observer):
+    """The stream: open from the first wait of a handle until no handle is left. On the I/O thread."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._seats: defaultdict[str, list[Seat]] = defaultdict(list)
+        self._begin_afresh()
+
+    def _begin_afresh(self) -> None:
+        self._following: asyncio.Task[None] | None = None
+        self._looking: set[asyncio.Task[None]] = set()
+        self._log = EventLog()
+        self._since: datetime | None = None
+        self._open = False
+        self._tried = asyncio.Event()
+
+    def seat(self, task_id: str, *, input: Any, at: datetime | None) -> Seat:
+        """Takes a seat for a handle, before its task is started."""
+        seat = Seat(self, task_id, input=input, at=at, sure=self._open)
+        self._seats[task_id].append(seat)
+        return seat
+
+    def leave(self, seat: Seat) -> None:
+        """Gives a seat up; the last one closes the stream."""
+        if seat in (beside := self._seats.get(seat.task_id, [])):
+            beside.remove(seat)
+            if not beside:
+                del self._seats[seat.task_id]
+        if not self._seats:
+            for task in (self._following, *self._looking):
+                if task is not None:
+                    task.cancel()
+            self._begin_afresh()
+
+    async def end(self, seat: Seat) -> Ending:
+        """Waits for the end of a task; see `Seat.end`."""
+        if seat.ending.done() and seat.ending.exception() is not None:
+            seat.ending = _future()
+        if not seat.ending.done():
+            if self._following is None or self._following.done():
+                self._since = self._since or (seat.at or datetime.now(UTC) - _UNKNOWN_CLOCK) - _MARGIN
+                self._tried.clear()
+                self._following = asyncio.create_task(self._follow(self._since), name="follow all tasks")
+            if not seat.sure:
+                covered = seat.at is not None and self._since is not None and seat.at - _MARGIN >= self._since
+                self._look(seat, after=_TASK_START_WITHIN if covered else 0.0)
+        return await wait_shared(seat.ending)
+
+    def connected(self) -> None:
+        """The stream is open: whatever happens from now on will be seen, if need be by its position."""
+        self._open = True
+        self._tried.set()
+
+    def skipped(self, damage: DamagedEventError) -> None:
+        """Asks for all tasks that somebody waits for: it may have been the end of any."""
+        if damage.name in (*TERMINAL_TYPES, "message"):
+            for seat in self._all_seats():
+                self._look(seat, after=0.0, again=True)
+
+    async def _follow(self, since: datetime) -> None:
+        text = utc_text(since)
+        watched = Watched(
+            "all tasks",
+            "watching all tasks (shared_stream=True)",
+            lambda position: self._api.watch_all_request(since=text, last_position=position),
+        )
+        try:
+            stream = EventStream[None](self._api, watched, log=self._log, observer=self)
+            async with aclosing(stream.events()) as events:
+                async for event in events:
+                    self._take(event)
+        except Exception as error:  # one of ours or not, nobody must wait for ever
+            self._tried.set()
+            for seat in self._all_seats():
+                if not seat.ending.done():
+                    seat.ending.set_exception(error)
+
+    def _take(self, event: LogEvent) -> None:
+        for seat in self._seats.get(task_id_of(event.payload) or "", ()):
+            update = read_update(event.name, event.payload, before=seat.context)
+            seat.context = update.context
+            if update.type == "taskStart":
+                seat.whole = seat.sure = True
+            if update.type in TERMINAL_TYPES and not seat.ending.done():
+                seat.ending.set_result(update)
+
+    def _all_seats(self) -> list[Seat]:
+        return list(chain.from_iterable(self._seats.values()))
+
+    def _look(self, seat: Seat, *, after: float, again: bool = False) -> None:
+        look = asyncio.create_task(self._ask(seat, after=after, again=again))
+        self._looking.add(look)
+        look.add_done_callback(self._looking.discard)
+
+    async def _ask(self, seat: Seat, *, after: float, again: bool) -> None:
+        """Asks whether a task has ended unseen, once the stream shows what happens from then on."""
+        await asyncio.wait({seat.ending}, timeout=after)
+        await self._tried.wait()
+        if seat.ending.done() or (seat.sure and not again):
+            return
+        try:
+            report = await ask_patiently(self._api, seat.task_id)
+        except RequenceError as error:
+            if not seat.ending.done():
+                seat.ending.set_exception(error)
+            return
+        if known_status(report.status) not in ENDED_STATUSES:
+            seat.sure = self._open
+        elif not seat.ending.done():
+            seat.ending.set_result(report)
+
+
+def _future() -> asyncio.Future[Ending]:
+    future: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+    # An error is for whoever waits; asyncio shall not report it where nobody does.
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
+_hubs: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, AccessToken, Client], Hub] = WeakValueDictionary()
+
+
+def hub(api: Api) -> Hub:
+    """Returns the hub that all handles of the same token and client share."""
+    key = (asyncio.get_running_loop(), api.token, api.client)
+    found = _hubs.get(key)
+    if found is None:
+        found = _hubs[key] = Hub(api)
+    return found

@@ -1,0 +1,87 @@
+"""From the I/O thread to one consumer: a bounded buffer, with one wake-up for all that has gathered in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from requence.task.shared import fresh
+
+__all__ = ["CAPACITY", "Mailbox"]
+
+T = TypeVar("T")
+
+CAPACITY = 1024
+
+
+class Mailbox(Generic[T]):
+    """What waits for one consumer, each item once: 1,024 items at most, if its source stops when it is told.
+
+    `pop` may be called in any thread, the rest only on the I/O thread.
+    """
+
+    def __init__(self, *, on_full: Callable[[], None], on_drained: Callable[[], None]) -> None:
+        """Makes an empty one.
+
+        Args:
+            on_full: Called when the last item that fits was put.
+            on_drained: Called when after that all items were taken.
+        """
+        self._items: deque[T] = deque()
+        self._changed = asyncio.Event()
+        self._on_full = on_full
+        self._on_drained = on_drained
+        self._full = False
+        self._ended = False
+        self._error: Exception | None = None
+
+    def put(self, item: T) -> None:
+        """Adds an item."""
+        self._items.append(item)
+        self._changed.set()
+        if not self._full and len(self._items) >= CAPACITY:
+            self._full = True
+            self._on_full()
+
+    def end(self, error: Exception | None = None) -> None:
+        """Says that nothing more will come; `error` is raised once everything was taken."""
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._changed.set()
+
+    def pop(self) -> T:
+        """Returns the next item.
+
+        Raises:
+            IndexError: None waits; `ready` tells when there is one.
+        """
+        return self._items.popleft()
+
+    def take(self) -> list[T]:
+        """Returns all that wait."""
+        taken = list(self._items)
+        self._items.clear()
+        return taken
+
+    async def ready(self) -> bool:
+        """Waits until an item can be taken. Takes nothing itself, so it can be cancelled without loss.
+
+        Returns:
+            False at the end.
+
+        Raises:
+            Exception: The error that it was ended with.
+        """
+        while not self._items:
+            if self._ended:
+                if self._error is not None:
+                    raise fresh(self._error) from self._error.__cause__
+                return False
+            if self._full:
+                self._full = False
+                self._on_drained()
+            self._changed.clear()
+            await self._changed.wait()
+        return True
