@@ -55,11 +55,14 @@ __all__ = [
 BEARER = "secret-of-the-scripted-server"
 PATIENCE = 10.0  # seconds after which what a test waits for will not happen any more
 
-Operation: TypeAlias = Literal["prepare", "finalize", "watch", "get", "ack", "abort", "protect", "unknown"]
+Operation: TypeAlias = Literal[
+    "prepare", "finalize", "watch", "watch-all", "get", "ack", "abort", "protect", "unknown"
+]
 _BY_PREFIX: Mapping[str, Operation] = {
     "POST /api/task/prepare/": "prepare",
     "POST /start-here/": "finalize",
     "POST /follow-here/": "watch",
+    "POST /api/task/watch-all": "watch-all",
     "POST /api/task/ack/": "ack",
     "POST /api/task/abort/": "abort",
     "POST /api/task/protect/": "protect",
@@ -419,6 +422,8 @@ class ScriptedServer:
                 return started(self, last.partition("?")[0])
             case "watch":
                 return from_position(event(1, "taskStart", input=None), end(2, "done"))(call)
+            case "watch-all":
+                return Stream(end="open")
             case "get":
                 return report("running")
             case "unknown":

@@ -28,6 +28,7 @@ from requence.task.handle import Task
 from requence.task.result import TaskResult
 from requence.task.snapshot import TaskSnapshot
 from requence.task.updates import Update
+from requence.task.watcher import TaskWatcher
 
 __all__ = [
     "AckFailedError",
@@ -50,6 +51,7 @@ __all__ = [
     "TaskResult",
     "TaskSnapshot",
     "TaskWaitTimeout",
+    "TaskWatcher",
     "UnauthorizedError",
     "Update",
     "abort_task",

@@ -53,12 +53,14 @@ class Callbacks:
     def __contains__(self, name: str) -> bool:
         return name in self._functions
 
-    def post(self, name: str, *args: Any) -> None:
-        """Has a callback called soon, if it was given. On the I/O thread."""
-        if name in self._functions:
-            task = asyncio.create_task(self.call_each(name, [args]))
-            self._posted.add(task)
-            task.add_done_callback(self._posted.discard)
+    def post(self, name: str, *args: Any) -> asyncio.Task[None] | None:
+        """Has a callback called soon, if it was given; returns that. On the I/O thread."""
+        if name not in self._functions:
+            return None
+        task = asyncio.create_task(self._call(name, args), name=name)
+        self._posted.add(task)
+        task.add_done_callback(self._posted.discard)
+        return task
 
     async def call_each(self, name: str, calls: Sequence[tuple[Any, ...]]) -> None:
         """Calls a callback once for each tuple of arguments, and waits for that. On the I/O thread.
@@ -75,6 +77,12 @@ class Callbacks:
                     lambda: self._context.run(self._call_each, name, function, calls)
                 )
                 await asyncio.wrap_future(job)
+
+    async def _call(self, name: str, args: tuple[Any, ...]) -> None:
+        try:
+            await self.call_each(name, [args])
+        except RuntimeError as error:
+            _log.warning("%s could not be called: %s", name, error)
 
     async def _on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Runs a coroutine on the loop of the callbacks, and waits for it."""

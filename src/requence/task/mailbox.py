@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeAlias, TypeVar
 
 from requence.task.shared import fresh
 
-__all__ = ["CAPACITY", "Mailbox"]
+__all__ = ["CAPACITY", "Mailbox", "Parcel"]
 
 T = TypeVar("T")
 
 CAPACITY = 1024
+
+Parcel: TypeAlias = tuple[T, Callable[[], Awaitable[object]] | None]
+"""An item, and what is to be done before it may be taken."""
 
 
 class Mailbox(Generic[T]):
@@ -30,6 +33,7 @@ class Mailbox(Generic[T]):
             on_drained: Called when after that all items were taken.
         """
         self._items: deque[T] = deque()
+        self._held: deque[Parcel[T]] = deque()  # from the first item on before which something is to be done
         self._changed = asyncio.Event()
         self._on_full = on_full
         self._on_drained = on_drained
@@ -37,11 +41,14 @@ class Mailbox(Generic[T]):
         self._ended = False
         self._error: Exception | None = None
 
-    def put(self, item: T) -> None:
-        """Adds an item."""
-        self._items.append(item)
+    def put(self, item: T, before: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Adds an item; `before` it can be taken, something is done, once the consumer has come to it."""
+        if before is None and not self._held:
+            self._items.append(item)
+        else:
+            self._held.append((item, before))
         self._changed.set()
-        if not self._full and len(self._items) >= CAPACITY:
+        if not self._full and len(self._items) + len(self._held) >= CAPACITY:
             self._full = True
             self._on_full()
 
@@ -50,6 +57,13 @@ class Mailbox(Generic[T]):
         if not self._ended:
             self._ended, self._error = True, error
             self._changed.set()
+
+    def empty(self) -> list[Parcel[T]]:
+        """Takes everything out, for somebody else."""
+        parcels: Iterable[Parcel[T]] = [*((item, None) for item in self._items), *self._held]
+        self._items.clear()
+        self._held.clear()
+        return list(parcels)
 
     def pop(self) -> T:
         """Returns the next item.
@@ -60,7 +74,7 @@ class Mailbox(Generic[T]):
         return self._items.popleft()
 
     def take(self) -> list[T]:
-        """Returns all that wait."""
+        """Returns all that `pop` would return now."""
         taken = list(self._items)
         self._items.clear()
         return taken
@@ -75,13 +89,26 @@ class Mailbox(Generic[T]):
             Exception: The error that it was ended with.
         """
         while not self._items:
-            if self._ended:
+            if self._held:
+                await self._release()
+            elif self._ended:
                 if self._error is not None:
                     raise fresh(self._error) from self._error.__cause__
                 return False
-            if self._full:
-                self._full = False
-                self._on_drained()
-            self._changed.clear()
-            await self._changed.wait()
+            else:
+                if self._full:
+                    self._full = False
+                    self._on_drained()
+                self._changed.clear()
+                await self._changed.wait()
         return True
+
+    async def _release(self) -> None:
+        """Does what is to be done before the first item that is held back, and lets it go."""
+        first = self._held[0]
+        if first[1] is not None:
+            await first[1]()
+        if self._held and self._held[0] is first:  # else it went to another who waited for it
+            self._items.append(self._held.popleft()[0])
+            while self._held and self._held[0][1] is None:
+                self._items.append(self._held.popleft()[0])
