@@ -89,6 +89,52 @@ def test_a_file_that_cannot_be_used_is_left_alone(db: Path, make: Callable[[Path
     assert before is None or db.read_bytes() == before
 
 
+# What version 1 of the file's format looked like. Its events: a task that has ended, and one that was interrupted.
+VERSION_1 = """
+PRAGMA application_id = 0x52514E43;
+PRAGMA user_version = 1;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    template TEXT NOT NULL,
+    prepared_at TEXT NOT NULL,
+    request TEXT,
+    finalized_at TEXT,
+    acked_at TEXT,
+    protected INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY,
+    task_id TEXT NOT NULL REFERENCES tasks (id),
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    UNIQUE (task_id, position)
+);
+INSERT INTO meta VALUES ('bearer', 'a secret');
+INSERT INTO tasks (id, template, prepared_at, request, finalized_at) VALUES
+    ('ended', 't', '2026-01-01', '{"name":null,"input":1,"priority":5,"requireAck":false}', '2026-01-01'),
+    ('begun', 't', '2026-01-01', '{"name":null,"input":2,"priority":5,"requireAck":false}', '2026-01-01');
+INSERT INTO events (number, task_id, position, name, at, payload) VALUES
+    (3, 'ended', 1, 'taskStart', '2026-01-01', '{"input":1}'),
+    (4, 'begun', 1, 'taskStart', '2026-01-01', '{"input":2}'),
+    (7, 'ended', 2, 'taskEnd', '2026-01-01', '{"result":1}');
+"""
+
+
+def test_a_file_of_the_earlier_format_is_taken_over(db: Path, connect: Connect) -> None:
+    with closing(sqlite3.connect(db)) as connection:
+        connection.executescript(VERSION_1)
+    for _ in range(2):
+        with LocalServer(template(), db=db) as server:
+            api = connect(server)
+            assert api.bearer == "a secret"
+            assert [event.name for event in api.watch("ended")] == ["taskStart", "taskEnd"]
+            assert list(api.watch("begun"))[-1].payload["result"] == 2
+
+
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="missing"):
         LocalServer(template(), db=tmp_path / "missing" / "tasks.db").__enter__()

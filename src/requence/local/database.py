@@ -12,31 +12,50 @@ from requence.exceptions import ConfigurationError
 
 __all__ = ["opened", "transaction"]
 
-_SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x52514E43  # "RQNC", so that another program's database is never mistaken for ours
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    template TEXT NOT NULL,
-    prepared_at TEXT NOT NULL,
-    request TEXT,
-    finalized_at TEXT,
-    acked_at TEXT,
-    protected INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY,
-    task_id TEXT NOT NULL REFERENCES tasks (id),
-    position INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    at TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    UNIQUE (task_id, position)
-);
-"""
+# Each step takes a file one version further; a new file takes all of them.
+_STEPS = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tasks (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        template TEXT NOT NULL,
+        prepared_at TEXT NOT NULL,
+        request TEXT,
+        finalized_at TEXT,
+        acked_at TEXT,
+        protected INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        at TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        UNIQUE (task_id, position)
+    );
+    """,
+    # Numbers are positions in the stream of all tasks, so one that was given out must never come again; without
+    # AUTOINCREMENT that of a deleted last row would. No ALTER TABLE can add it.
+    """
+    CREATE TABLE numbered_events (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        at TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        UNIQUE (task_id, position)
+    );
+    INSERT INTO numbered_events (number, task_id, position, name, at, payload)
+        SELECT number, task_id, position, name, at, payload FROM events;
+    DROP TABLE events;
+    ALTER TABLE numbered_events RENAME TO events;
+    """,
+)
 
 
 def opened(path: Path | None) -> sqlite3.Connection:
@@ -82,17 +101,17 @@ def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if owner != _APPLICATION_ID and (tables or owner or version):
             raise ConfigurationError(f"{path} is a database of another program")
-        if version > _SCHEMA_VERSION:
+        if version > len(_STEPS):
             raise ConfigurationError(
                 f"{path} was written by a newer version of this package (format {version}, "
-                f"this one knows {_SCHEMA_VERSION})",
+                f"this one knows {len(_STEPS)})",
                 hint="update requence, or choose another file",
             )
-        if version < _SCHEMA_VERSION:
-            for statement in _SCHEMA.split(";"):
+        for number, step in enumerate(_STEPS[version:], start=version + 1):
+            for statement in step.split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            db.execute(f"PRAGMA user_version = {number}")
     # Only now: this already changes the file, which might have been somebody else's.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
