@@ -103,6 +103,7 @@ def test_without_the_bearer_nothing_is_told(
         ("POST", "/task/prepare/unknown"),
         ("POST", f"/task/finalize/{task_id}"),
         ("POST", f"/task/watch/{task_id}"),
+        ("POST", "/task/watch-all"),
         ("POST", f"/task/abort/{task_id}"),
         ("POST", f"/task/protect/{task_id}"),
         ("POST", f"/task/ack/{task_id}"),

@@ -134,24 +134,32 @@ class Store:
     def terminal_event(self, task_id: str) -> Event | None:
         """Returns the event that ended a task, or None if it has not ended."""
         row = self._db.execute(
-            "SELECT position, name, payload FROM events WHERE task_id = ? ORDER BY position DESC LIMIT 1",
+            """SELECT position, name, at, payload, task_id FROM events WHERE task_id = ?
+                ORDER BY position DESC LIMIT 1""",
             (task_id,),
         ).fetchone()
         return None if row is None or row[1] not in TERMINAL else Event(*row)
 
-    def events(self, task_id: str, after: int = 0, since: str | None = None) -> list[Event]:
-        """Returns the next events of a task: some, to be asked for more, or none if there are no more.
+    def events(self, task_id: str | None, after: int = 0) -> list[Event]:
+        """Returns the next events: some, to be asked for more, or none if there are no more.
 
         Args:
-            task_id: The task.
+            task_id: The task; None for all tasks, whose events have positions of their own.
             after: The position after which to begin.
-            since: Only events at or after this time.
         """
-        cursor = self._db.execute(
-            """SELECT position, name, payload FROM events WHERE task_id = ? AND position > ? AND at >= ?
-                ORDER BY position LIMIT ?""",
-            (task_id, min(max(after, 0), _LARGEST_INTEGER), since or "", _BATCH_EVENTS),
-        )
+        after = min(max(after, 0), _LARGEST_INTEGER)
+        if task_id is None:
+            cursor = self._db.execute(
+                """SELECT number, name, at, payload, task_id FROM events WHERE number > ?
+                    ORDER BY number LIMIT ?""",
+                (after, _BATCH_EVENTS),
+            )
+        else:
+            cursor = self._db.execute(
+                """SELECT position, name, at, payload, task_id FROM events WHERE task_id = ? AND position > ?
+                    ORDER BY position LIMIT ?""",
+                (task_id, after, _BATCH_EVENTS),
+            )
         batch: list[Event] = []
         size = 0
         for row in cursor:
@@ -162,6 +170,32 @@ class Store:
                 break
         cursor.close()
         return batch
+
+    def position_before(self, task_id: str | None, since: str) -> int:
+        """Returns the position right before the first event at or after a time; if there is none, the last one.
+
+        Args:
+            task_id: The task; None for all tasks.
+            since: The time.
+        """
+        # Clocks may be set back, so times need not rise with positions: this looks through the log from its
+        # beginning, which is why followers ask for it only once.
+        if task_id is None:
+            row = self._db.execute(
+                """SELECT coalesce(
+                    (SELECT min(number) - 1 FROM events WHERE at >= ?), (SELECT max(number) FROM events), 0
+                )""",
+                (since,),
+            ).fetchone()
+        else:
+            row = self._db.execute(
+                """SELECT coalesce(
+                    (SELECT min(position) - 1 FROM events WHERE task_id = ? AND at >= ?),
+                    (SELECT max(position) FROM events WHERE task_id = ?), 0
+                )""",
+                (task_id, since, task_id),
+            ).fetchone()
+        return int(row[0])
 
     def all_events(self, task_id: str) -> Iterator[Event]:
         """Yields all events of a task, reading a batch at a time."""
