@@ -31,6 +31,8 @@ BODIES = [
     b"{}",
     b"[",
     b'{"since": 5}',
+    b'{"since": null}',
+    b'{"since": "2026-01-31T12:00:00Z"}',
     b'{"name": null, "input": {}, "priority": 5, "requireAck": false}',
 ]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -86,6 +87,14 @@ class Api:
         with self.http.stream("POST", f"/task/watch/{task_id}", json={"since": None, **body}) as answer:
             assert answer.status_code == 200, answer.read()
             yield from events_of(answer.iter_lines())
+
+    @contextmanager
+    def watch_all(self, **body: object) -> Generator[Iterator[Received]]:
+        """Opens the stream of all tasks, which goes on until it is left or the server stops."""
+        wanted = {"since": "2000-01-01", **body}
+        with self.http.stream("POST", "/task/watch-all", json=wanted) as answer:
+            assert answer.status_code == 200, answer.read()
+            yield events_of(answer.iter_lines())
 
     def get(self, task_id: str) -> dict[str, Any]:
         answer = self.http.get(f"/task/{task_id}")

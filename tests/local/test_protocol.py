@@ -6,13 +6,12 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.resources import files
 from typing import Any
 
 import httpx
 import pytest
-from jsonschema import Draft202012Validator
 from tests.local.api import Api, Connect
+from tests.local.contract import EVENT_SCHEMAS, fits
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
 
@@ -54,25 +53,6 @@ def api(running: LocalServer, connect: Connect) -> Api:
 def stranger(running: LocalServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=running.url, verify=False) as client:
         yield client
-
-
-def fits(schema: str, value: object) -> bool:
-    contract = json.loads(files("requence_api").joinpath("openapi.json").read_text(encoding="utf-8"))
-    schemas = contract["components"]["schemas"]
-    validator: Any = Draft202012Validator({**schemas[schema], "components": {"schemas": schemas}})
-    return bool(validator.is_valid(value))
-
-
-EVENT_SCHEMAS = {
-    "taskStart": "TaskStartEvent",
-    "nodeStart": "NodeStartEvent",
-    "nodeUpdate": "NodeUpdateEvent",
-    "nodeError": "NodeErrorEvent",
-    "nodeEnd": "NodeEndEvent",
-    "taskEnd": "TaskEndEvent",
-    "taskError": "TaskErrorEvent",
-    "taskAborted": "TaskAbortedEvent",
-}
 
 
 def test_every_answer_and_event_fits_the_contract(api: Api) -> None:
@@ -123,6 +103,7 @@ def test_without_the_bearer_nothing_is_told(
         ("POST", "/task/prepare/unknown"),
         ("POST", f"/task/finalize/{task_id}"),
         ("POST", f"/task/watch/{task_id}"),
+        ("POST", "/task/watch-all"),
         ("POST", f"/task/abort/{task_id}"),
         ("POST", f"/task/protect/{task_id}"),
         ("POST", f"/task/ack/{task_id}"),

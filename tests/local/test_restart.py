@@ -12,11 +12,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.local.api import Api, Connect
+from tests.local.api import Api, Connect, Received
 
 from requence.exceptions import ConfigurationError
 from requence.local import LocalServer, NodeContext, TaskTemplate
@@ -87,6 +88,54 @@ def test_a_file_that_cannot_be_used_is_left_alone(db: Path, make: Callable[[Path
         LocalServer(template(), db=db).__enter__()
     assert str(db) in caught.value.message
     assert before is None or db.read_bytes() == before
+
+
+# What version 1 of the file's format looked like. Its events: a task that has ended, and one that was interrupted.
+VERSION_1 = """
+PRAGMA application_id = 0x52514E43;
+PRAGMA user_version = 1;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    template TEXT NOT NULL,
+    prepared_at TEXT NOT NULL,
+    request TEXT,
+    finalized_at TEXT,
+    acked_at TEXT,
+    protected INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY,
+    task_id TEXT NOT NULL REFERENCES tasks (id),
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    UNIQUE (task_id, position)
+);
+INSERT INTO meta VALUES ('bearer', 'a secret');
+INSERT INTO tasks (id, template, prepared_at, request, finalized_at) VALUES
+    ('ended', 't', '2026-01-01', '{"name":null,"input":1,"priority":5,"requireAck":false}', '2026-01-01'),
+    ('begun', 't', '2026-01-01', '{"name":null,"input":2,"priority":5,"requireAck":false}', '2026-01-01');
+INSERT INTO events (number, task_id, position, name, at, payload) VALUES
+    (3, 'ended', 1, 'taskStart', '2026-01-01', '{"input":1}'),
+    (4, 'begun', 1, 'taskStart', '2026-01-01', '{"input":2}'),
+    (7, 'ended', 2, 'taskEnd', '2026-01-01', '{"result":1}');
+"""
+
+
+def test_a_file_of_the_earlier_format_is_taken_over(db: Path, connect: Connect) -> None:
+    with closing(sqlite3.connect(db)) as connection:
+        connection.executescript(VERSION_1)
+    for _ in range(2):
+        with LocalServer(template(), db=db) as server:
+            api = connect(server)
+            assert api.bearer == "a secret"
+            assert [event.name for event in api.watch("ended")] == ["taskStart", "taskEnd"]
+            assert list(api.watch("begun"))[-1].payload["result"] == 2
+            with api.watch_all() as everything:
+                assert [event.position for event in islice(everything, 7)] == [3, 4, 7, 8, 9, 10, 11]
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -188,6 +237,18 @@ def test_a_task_of_a_template_that_is_gone_waits_for_it(
         assert list(connect(server).watch(task_id))[-1].name == "taskEnd"
 
 
+def test_no_position_of_the_stream_of_all_tasks_is_given_twice(db: Path, connect: Connect) -> None:
+    for first in (1, 6):
+        with LocalServer(template(), db=db) as server:
+            api = connect(server)
+            api.run("t")
+            with api.watch_all() as everything:
+                events = islice(everything, 5)
+                assert [event.position for event in events] == list(range(first, first + 5))
+        with closing(sqlite3.connect(db)) as connection, connection:
+            connection.execute("DELETE FROM events")  # as a cleanup might
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -256,6 +317,33 @@ def test_a_killed_server_has_lost_nothing_it_acknowledged(
             updates = [event.alias for event in events if event.name == "nodeUpdate"]
             assert updates == ["first", "second"]  # a node that has delivered is not run again
     assert set((tmp_path / "calls").read_text().split()) >= set(accepted)
+
+
+def test_the_stream_of_all_tasks_goes_on_after_a_kill(
+    launch: Callable[[], tuple[subprocess.Popen[str], str]],
+) -> None:
+    child, token = launch()
+    seen: list[Received] = []
+    with Api(token) as api:
+        running = {api.start("t", number) for number in range(20)}
+        with suppress(httpx.TransportError), api.watch_all() as everything:
+            for event in everything:
+                seen.append(event)
+                if len(seen) == 50:
+                    child.kill()
+    child.wait(10)
+    running -= {event.payload["task_id"] for event in seen if event.name == "taskEnd"}
+    _, again = launch()
+    with Api(again) as api:
+        running.add(api.start("t", 20))
+        with api.watch_all(lastPosition=seen[-1].position) as everything:
+            while running:
+                seen.append(next(everything))
+                if seen[-1].name == "taskEnd":
+                    running.remove(seen[-1].payload["task_id"])
+        with api.watch_all() as everything:
+            assert list(islice(everything, len(seen))) == seen
+    assert [event.position for event in seen] == list(range(1, len(seen) + 1))
 
 
 def test_an_acknowledged_event_is_in_the_file_of_a_killed_server(

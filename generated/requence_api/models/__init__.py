@@ -25,6 +25,7 @@ from .task_state import TaskState
 from .task_urls import TaskUrls
 from .type_files import TypeFiles
 from .uploaded_file import UploadedFile
+from .watch_all_request import WatchAllRequest
 from .watch_request import WatchRequest
 
 __all__ = (
@@ -53,5 +54,6 @@ __all__ = (
     "TaskUrls",
     "TypeFiles",
     "UploadedFile",
+    "WatchAllRequest",
     "WatchRequest",
 )

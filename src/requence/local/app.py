@@ -19,7 +19,7 @@ from requence.local import page
 from requence.local.address import Address
 from requence.local.contract import FinalizeRequest, InvalidRequestError, WatchRequest
 from requence.local.engine import Engine, NotStartableError, UnknownTaskError, UnknownTemplateError
-from requence.local.events import frame, time_text
+from requence.local.events import frame, frame_among_all
 from requence.local.json_values import compact
 
 __all__ = ["TaskApi"]
@@ -66,6 +66,7 @@ class TaskApi:
             self._operation("POST", "/task/prepare/{template}", self._prepare),
             self._operation("POST", "/task/finalize/{task_id}", self._finalize),
             self._operation("POST", "/task/watch/{task_id}", self._watch),
+            self._operation("POST", "/task/watch-all", self._watch_all),
             self._operation("POST", "/task/abort/{task_id}", self._abort),
             self._operation("POST", "/task/protect/{task_id}", self._protect),
             self._operation("POST", "/task/ack/{task_id}", self._ack),
@@ -120,13 +121,20 @@ class TaskApi:
 
     async def _watch(self, request: Request) -> Response:
         record = self._engine.record(_segment(request, "task_id"))
+        return await self._event_stream(request, record.id)
+
+    async def _watch_all(self, request: Request) -> Response:
+        return await self._event_stream(request, None)
+
+    async def _event_stream(self, request: Request, task_id: str | None) -> Response:
+        """Answers with the events of a task, or, if `task_id` is None, of all tasks."""
         body = await _body(request, _WATCH_BYTES)
         if body is None:
             return _text(400, f"The body is larger than {_WATCH_BYTES} bytes", {"Connection": "close"})
-        wanted = WatchRequest.from_body(body)
-        since = time_text(wanted.since) if wanted.since and wanted.last_position is None else None
+        wanted = WatchRequest.from_body(body, of_all=task_id is None)
+        framed = frame_among_all if task_id is None else frame
         batches = self._engine.journal.follow(
-            record.id, after=wanted.last_position or 0, since=since, pause=_KEEP_ALIVE_SECONDS
+            task_id, after=wanted.after, since=wanted.since, pause=_KEEP_ALIVE_SECONDS
         )
 
         async def stream() -> AsyncIterator[bytes]:
@@ -134,7 +142,7 @@ class TaskApi:
                 if not batch:
                     yield b": keep-alive\n\n"
                 for event in batch:
-                    yield frame(event)
+                    yield framed(event)
 
         # Without a length the server sends it chunked, so a reader sees each event at once.
         return StreamingResponse(

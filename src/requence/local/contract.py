@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from requence.exceptions import ConfigurationError
+from requence.local.events import time_text
 from requence.local.json_values import MAX_DEPTH, compact, is_too_deep
 
 if TYPE_CHECKING:
@@ -73,26 +74,32 @@ class FinalizeRequest:
 
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
-    """The body of watch.
+    """The body of watch, and of watch-all.
 
     Attributes:
-        since: Only events from this time on; None from the beginning.
-        last_position: Only events after this position, whatever `since` says; None if there is none.
+        after: Only events after this position.
+        since: Only events from this time on, written as `time_text` does; empty for all.
     """
 
-    since: datetime | None
-    last_position: int | None
+    after: int
+    since: str
 
     @classmethod
-    def from_body(cls, body: bytes) -> WatchRequest:
+    def from_body(cls, body: bytes, *, of_all: bool) -> WatchRequest:
         """Reads the body of a request.
+
+        Args:
+            body: The body.
+            of_all: Whether all tasks are to be watched.
 
         Raises:
             InvalidRequestError: It is not what the contract describes, or `since` is not a time.
         """
-        value = _read("WatchRequest", body)
-        since, position = value["since"], value.get("lastPosition")
-        return cls(None if since is None else _time(since), None if position is None else int(position))
+        value = _read("WatchAllRequest" if of_all else "WatchRequest", body)
+        since = "" if value["since"] is None else time_text(_time(value["since"]))
+        if "lastPosition" in value:  # then it alone counts
+            return cls(int(value["lastPosition"]), "")
+        return cls(0, since)
 
 
 def check_schema(template: str, schema: Mapping[str, object]) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "Event",
     "Stamped",
     "frame",
+    "frame_among_all",
     "node_end",
     "node_error",
     "node_start",
@@ -55,11 +56,22 @@ class Stamped:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of the log. Positions of a task count from 1."""
+    """An event of the log.
+
+    Attributes:
+        position: Where it stands in the log that it was read from: that of its task, or that of all tasks. Both
+            count from 1.
+        name: What kind of event it is.
+        at: When it happened, as `time_text` writes it.
+        payload: The JSON text of an object.
+        task_id: Whose event it is.
+    """
 
     position: int
     name: str
+    at: str
     payload: str
+    task_id: str
 
 
 def task_start(input_value: object) -> Draft:
@@ -122,8 +134,24 @@ def time_text(time: datetime) -> str:
 
 
 def frame(event: Event) -> bytes:
-    """Returns the event as it travels in an event stream. Its JSON text has no line breaks."""
-    return f"id: {event.position}\nevent: {event.name}\ndata: {event.payload}\n\n".encode()
+    """Returns the event as it travels in the stream of its task."""
+    return _frame(event, event.payload)
+
+
+def frame_among_all(event: Event) -> bytes:
+    """Returns the event as it travels in the stream of all tasks, where it also says to which task it belongs.
+
+    `taskId` is in it already; clients look for `task_id` in this stream.
+    """
+    # No task is started by another one here, so each is at the top. Both fields are put into the text: to read a
+    # payload, which may be large, and write it again would cost more than all the rest. None is an empty object.
+    belongs = compact({"task_id": event.task_id, "rootTaskId": None})
+    return _frame(event, f"{belongs[:-1]},{event.payload[1:]}")
+
+
+def _frame(event: Event, payload: str) -> bytes:
+    # JSON text as `compact` writes it has no line breaks.
+    return f"id: {event.position}\nevent: {event.name}\ndata: {payload}\n\n".encode()
 
 
 def _node(template: str, alias: str) -> dict[str, Any]:

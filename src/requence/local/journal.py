@@ -1,4 +1,4 @@
-"""The log with a bell: whoever follows a task is woken when something was appended.
+"""The log with bells: whoever follows a task, or all of them, is woken when something was appended.
 
 Followers read the log by position at their own pace, so nothing is queued for anybody, and one that reads
 slowly costs no memory. Everything here runs on the server's event loop.
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
-from requence.local.events import TERMINAL, Draft, Event, stamped
+from requence.local.events import Draft, Event, stamped
 from requence.local.store import Store, TaskRecord
 
 __all__ = ["Journal"]
@@ -21,7 +21,9 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._bells: dict[str, asyncio.Event] = {}
+        # One for each task that is waited for, and at None the one of all tasks, however many wait for it. Each
+        # rings once.
+        self._bells: dict[str | None, asyncio.Event] = {}
         self._closed = False
 
     def append(self, task: TaskRecord, *drafts: Draft) -> None:
@@ -29,38 +31,53 @@ class Journal:
         now = datetime.now(UTC)
         events = [stamped(draft, task_id=task.id, name=task.display_name, now=now) for draft in drafts]
         self._store.append(task.id, events)
-        if bell := self._bells.pop(task.id, None):
-            bell.set()
+        for key in (task.id, None):
+            if bell := self._bells.pop(key, None):
+                bell.set()
 
     async def follow(
-        self, task_id: str, *, after: int, since: str | None, pause: float
+        self, task_id: str | None, *, after: int, since: str, pause: float
     ) -> AsyncIterator[Sequence[Event]]:
-        """Yields the events of a task in batches as they come, and ends after the last one.
+        """Yields events in batches as they come.
 
-        An empty batch is a sign of life: nothing came for `pause` seconds. Ends early when the journal closes.
+        Ends after the last event of the task, or, if all tasks are followed, never; early when the journal closes.
+        An empty batch is a sign of life: nothing came for `pause` seconds.
 
         Args:
-            task_id: The task.
+            task_id: The task; None for all tasks.
             after: The position after which to begin.
-            since: Only events at or after this time.
+            since: Only events at or after this time, written as `time_text` does; empty for all.
             pause: The longest time in seconds without any batch.
         """
-        position = after
+        clock = asyncio.get_running_loop().time
+        # What is too early at the beginning of the log is not even read.
+        position = max(after, self._store.position_before(task_id, since)) if since else after
+        sign_due = clock() + pause
         while not self._closed:
-            if batch := self._store.events(task_id, position, since):
-                yield batch
-                position = batch[-1].position
-                if batch[-1].name in TERMINAL:
-                    return
-                continue
-            if self._store.terminal_event(task_id) is not None:
+            if read := self._store.events(task_id, position):
+                position = read[-1].position
+                batch = [event for event in read if event.at >= since]
+                if not batch:
+                    continue
+            elif task_id is not None and self._store.terminal_event(task_id) is not None:
                 return
-            # No await lies between the look into the log and this line, so no event can slip in unnoticed.
-            bell = self._bells.setdefault(task_id, asyncio.Event())
-            try:
-                await asyncio.wait_for(bell.wait(), pause)
-            except TimeoutError:
-                yield ()
+            # No await lies between the look into the log and the bell, so no event can slip in unnoticed.
+            elif await self._rung(task_id, sign_due):
+                continue
+            else:
+                batch = []
+            yield batch
+            sign_due = clock() + pause
+
+    async def _rung(self, key: str | None, until: float) -> bool:
+        """Waits for a bell. Returns False if it did not ring by then."""
+        bell = self._bells.setdefault(key, asyncio.Event())
+        try:
+            async with asyncio.timeout_at(until):
+                await bell.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def close(self) -> None:
         """Ends all following."""

@@ -6,48 +6,20 @@ only once that is committed. Committed work survives the death of the process (n
 
 from __future__ import annotations
 
-import os
 import secrets
-import sqlite3
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from requence.exceptions import ConfigurationError
+from requence.local import database
 from requence.local.contract import FinalizeRequest
 from requence.local.events import TERMINAL, Event, Stamped
 
 __all__ = ["Store", "TaskRecord"]
 
-_SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x52514E43  # "RQNC", so that another program's database is never mistaken for ours
 _BATCH_EVENTS = 256
 _BATCH_BYTES = 2**20
 _LARGEST_INTEGER = 2**63 - 1
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    template TEXT NOT NULL,
-    prepared_at TEXT NOT NULL,
-    request TEXT,
-    finalized_at TEXT,
-    acked_at TEXT,
-    protected INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY,
-    task_id TEXT NOT NULL REFERENCES tasks (id),
-    position INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    at TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    UNIQUE (task_id, position)
-);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +55,7 @@ class Store:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.path = path
-        if path is not None:
-            _create_private(path)
-        self._db = sqlite3.connect(
-            path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False
-        )
-        try:
-            with _explained(path):
-                self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = database.opened(path)
 
     def close(self) -> None:
         """Closes the file; another server may use it then."""
@@ -139,7 +100,7 @@ class Store:
 
     def append(self, task_id: str, events: Sequence[Stamped]) -> None:
         """Appends events to the log of a task, all or none, at the next positions."""
-        with self._transaction():
+        with database.transaction(self._db):
             row = self._db.execute(
                 "SELECT max(position) FROM events WHERE task_id = ?", (task_id,)
             ).fetchone()
@@ -173,24 +134,32 @@ class Store:
     def terminal_event(self, task_id: str) -> Event | None:
         """Returns the event that ended a task, or None if it has not ended."""
         row = self._db.execute(
-            "SELECT position, name, payload FROM events WHERE task_id = ? ORDER BY position DESC LIMIT 1",
+            """SELECT position, name, at, payload, task_id FROM events WHERE task_id = ?
+                ORDER BY position DESC LIMIT 1""",
             (task_id,),
         ).fetchone()
         return None if row is None or row[1] not in TERMINAL else Event(*row)
 
-    def events(self, task_id: str, after: int = 0, since: str | None = None) -> list[Event]:
-        """Returns the next events of a task: some, to be asked for more, or none if there are no more.
+    def events(self, task_id: str | None, after: int = 0) -> list[Event]:
+        """Returns the next events: some, to be asked for more, or none if there are no more.
 
         Args:
-            task_id: The task.
+            task_id: The task; None for all tasks, whose events have positions of their own.
             after: The position after which to begin.
-            since: Only events at or after this time.
         """
-        cursor = self._db.execute(
-            """SELECT position, name, payload FROM events WHERE task_id = ? AND position > ? AND at >= ?
-                ORDER BY position LIMIT ?""",
-            (task_id, min(max(after, 0), _LARGEST_INTEGER), since or "", _BATCH_EVENTS),
-        )
+        after = min(max(after, 0), _LARGEST_INTEGER)
+        if task_id is None:
+            cursor = self._db.execute(
+                """SELECT number, name, at, payload, task_id FROM events WHERE number > ?
+                    ORDER BY number LIMIT ?""",
+                (after, _BATCH_EVENTS),
+            )
+        else:
+            cursor = self._db.execute(
+                """SELECT position, name, at, payload, task_id FROM events WHERE task_id = ? AND position > ?
+                    ORDER BY position LIMIT ?""",
+                (task_id, after, _BATCH_EVENTS),
+            )
         batch: list[Event] = []
         size = 0
         for row in cursor:
@@ -202,6 +171,32 @@ class Store:
         cursor.close()
         return batch
 
+    def position_before(self, task_id: str | None, since: str) -> int:
+        """Returns the position right before the first event at or after a time; if there is none, the last one.
+
+        Args:
+            task_id: The task; None for all tasks.
+            since: The time.
+        """
+        # Clocks may be set back, so times need not rise with positions: this looks through the log from its
+        # beginning, which is why followers ask for it only once.
+        if task_id is None:
+            row = self._db.execute(
+                """SELECT coalesce(
+                    (SELECT min(number) - 1 FROM events WHERE at >= ?), (SELECT max(number) FROM events), 0
+                )""",
+                (since,),
+            ).fetchone()
+        else:
+            row = self._db.execute(
+                """SELECT coalesce(
+                    (SELECT min(position) - 1 FROM events WHERE task_id = ? AND at >= ?),
+                    (SELECT max(position) FROM events WHERE task_id = ?), 0
+                )""",
+                (task_id, since, task_id),
+            ).fetchone()
+        return int(row[0])
+
     def all_events(self, task_id: str) -> Iterator[Event]:
         """Yields all events of a task, reading a batch at a time."""
         position = 0
@@ -209,67 +204,8 @@ class Store:
             yield from batch
             position = batch[-1].position
 
-    def _prepare(self) -> None:
-        execute = self._db.execute
-        # Exclusive: a second server on the same file fails at once instead of running every task twice.
-        execute("PRAGMA locking_mode = EXCLUSIVE")
-        with self._transaction():
-            version = execute("PRAGMA user_version").fetchone()[0]
-            owner = execute("PRAGMA application_id").fetchone()[0]
-            tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if owner != _APPLICATION_ID and (tables or owner or version):
-                raise ConfigurationError(f"{self.path} is a database of another program")
-            if version > _SCHEMA_VERSION:
-                raise ConfigurationError(
-                    f"{self.path} was written by a newer version of this package (format {version}, "
-                    f"this one knows {_SCHEMA_VERSION})",
-                    hint="update requence, or choose another file",
-                )
-            if version < _SCHEMA_VERSION:
-                for statement in _SCHEMA.split(";"):
-                    execute(statement)
-                execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-        # Only now: this already changes the file, which might have been somebody else's.
-        execute("PRAGMA journal_mode = WAL")
-        execute("PRAGMA synchronous = NORMAL")
-
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._db.execute("BEGIN EXCLUSIVE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
 
 def _task(row: tuple[str, str, str | None, str | None, int]) -> TaskRecord:
     task_id, template, request, acked_at, protected = row
     accepted = None if request is None else FinalizeRequest.from_json(request)
     return TaskRecord(task_id, template, accepted, acked_at is not None, bool(protected))
-
-
-def _create_private(path: Path) -> None:
-    # The file holds the access token's secret, so nobody else may read it; SQLite gives its side files the same
-    # permissions.
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise ConfigurationError(f"The file {path} cannot be opened: {error.strerror}") from error
-
-
-@contextmanager
-def _explained(path: Path | None) -> Generator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise ConfigurationError(
-                f"{path} is in use by another server",
-                hint="stop that one, or choose another file (db=…, on the command line --db …)",
-            ) from None
-        raise ConfigurationError(f"The file {path} cannot be used: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise ConfigurationError(f"{path} is not a file of a local server: {error}") from error

@@ -1,0 +1,141 @@
+"""The SQLite file of the log: who may open it, and what its tables are."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from requence.exceptions import ConfigurationError
+
+__all__ = ["opened", "transaction"]
+
+_APPLICATION_ID = 0x52514E43  # "RQNC", so that another program's database is never mistaken for ours
+
+# Each step takes a file one version further; a new file takes all of them.
+_STEPS = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tasks (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        template TEXT NOT NULL,
+        prepared_at TEXT NOT NULL,
+        request TEXT,
+        finalized_at TEXT,
+        acked_at TEXT,
+        protected INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        at TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        UNIQUE (task_id, position)
+    );
+    """,
+    # Numbers are positions in the stream of all tasks, so one that was given out must never come again; without
+    # AUTOINCREMENT that of a deleted last row would. No ALTER TABLE can add it.
+    """
+    CREATE TABLE numbered_events (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        at TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        UNIQUE (task_id, position)
+    );
+    INSERT INTO numbered_events (number, task_id, position, name, at, payload)
+        SELECT number, task_id, position, name, at, payload FROM events;
+    DROP TABLE events;
+    ALTER TABLE numbered_events RENAME TO events;
+    """,
+)
+
+
+def opened(path: Path | None) -> sqlite3.Connection:
+    """Opens the file, creating it if need be, and keeps every other server out of it.
+
+    Args:
+        path: Where it is; None for a database in memory.
+
+    Raises:
+        ConfigurationError: The file cannot be used: another server has it open, a newer version wrote it, it is
+            something else, or it cannot be opened.
+    """
+    if path is not None:
+        _create_private(path)
+    db = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        with _explained(path):
+            _prepare(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Generator[None]:
+    """Commits what is done inside as a whole, or takes it back if an exception comes out."""
+    db.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
+    # Exclusive: a second server on the same file fails at once instead of running every task twice.
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    with transaction(db):
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        owner = db.execute("PRAGMA application_id").fetchone()[0]
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if owner != _APPLICATION_ID and (tables or owner or version):
+            raise ConfigurationError(f"{path} is a database of another program")
+        if version > len(_STEPS):
+            raise ConfigurationError(
+                f"{path} was written by a newer version of this package (format {version}, "
+                f"this one knows {len(_STEPS)})",
+                hint="update requence, or choose another file",
+            )
+        for number, step in enumerate(_STEPS[version:], start=version + 1):
+            for statement in step.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {number}")
+    # Only now: this already changes the file, which might have been somebody else's.
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _create_private(path: Path) -> None:
+    # The file holds the access token's secret, so nobody else may read it; SQLite gives its side files the same
+    # permissions.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"The file {path} cannot be opened: {error.strerror}") from error
+
+
+@contextmanager
+def _explained(path: Path | None) -> Generator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise ConfigurationError(
+                f"{path} is in use by another server",
+                hint="stop that one, or choose another file (db=…, on the command line --db …)",
+            ) from None
+        raise ConfigurationError(f"The file {path} cannot be used: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise ConfigurationError(f"{path} is not a file of a local server: {error}") from error
