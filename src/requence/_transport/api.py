@@ -31,7 +31,14 @@ from requence.exceptions import (
     TaskRefusedError,
 )
 from requence_api.api.task import abort_task, ack_task, finalize_task, get_task, prepare_task, protect_task
-from requence_api.models import FinalizeRequest, PreparedTask, StartedTask, TaskState, WatchRequest
+from requence_api.models import (
+    FinalizeRequest,
+    PreparedTask,
+    StartedTask,
+    TaskState,
+    WatchAllRequest,
+    WatchRequest,
+)
 from requence_api.types import UNSET, Unset
 
 __all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started"]
@@ -220,18 +227,21 @@ class Api:
             TaskException: The bearer may not be sent there.
         """
         url = self._server_url("starting the task", "urls.watch", url)
-        return self._stream_request(url, since, last_position)
+        position = UNSET if last_position is None else last_position
+        return self._stream_request(url, WatchRequest(since=since, last_position=position))
 
     def watch_all_request(self, *, since: str, last_position: int | None) -> Request:
         """Returns the request that opens the stream of all tasks that the token may see."""
-        return self._stream_request(f"{self.token.base_url}/task/watch-all", since, last_position)
+        position = UNSET if last_position is None else last_position
+        return self._stream_request(
+            f"{self.token.base_url}/task/watch-all", WatchAllRequest(since=since, last_position=position)
+        )
 
     def stream_slots(self) -> Slots:
         """Returns the places for the streams of tasks: they are counted for each service."""
         return session().slots(self.token.base_url, self.client.max_streams)
 
-    def _stream_request(self, url: str, since: str | None, last_position: int | None) -> Request:
-        body = WatchRequest(since=since, last_position=UNSET if last_position is None else last_position)
+    def _stream_request(self, url: str, body: WatchRequest | WatchAllRequest) -> Request:
         return Request(
             "POST",
             url,
