@@ -1,8 +1,8 @@
-"""The clock of the I/O thread, which a test can move on: hours of waiting take no time.
+"""The clock of the I/O thread, which stands still for a test that moves it on: hours of waiting take no time.
 
 ```python
-clock = FakeClock.of_io_thread()
-clock.skip_to_timer(290, 310)      # once the loop waits for something in about 300 seconds, it is that time
+with FakeClock.of_io_thread().standing() as clock:
+    clock.skip_to_timer(290, 310)      # once the loop waits for something in about 300 seconds, it is that time
 ```
 
 A timer that is armed is the sign that the client has come so far, so a test never moves the clock past something
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from requence._transport.io_thread import io_thread
 
@@ -25,12 +27,13 @@ _PATIENCE = 10.0  # real seconds in which a timer must be armed
 
 
 class FakeClock:
-    """Runs like the real one, and is moved on by tests. It never goes back, so it stays for the whole process."""
+    """Stands or runs like the real one. It never goes back, so it stays for the whole process."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ahead = 0.0
-        self._timers: list[asyncio.TimerHandle] = []
+        self._stands_at: float | None = None
+        self._timers: list[weakref.ref[asyncio.TimerHandle]] = []  # which hold whatever they call
         self._call_at = loop.call_at
         setattr(loop, "time", self.now)  # noqa: B010 (a plain assignment is refused by type checkers)
         setattr(loop, "call_at", self._noting_call_at)  # noqa: B010
@@ -45,9 +48,19 @@ class FakeClock:
 
         return io_thread().run(put_in())
 
+    @contextmanager
+    def standing(self) -> Generator[Self]:
+        """Stops the clock: in the context only tests move it."""
+        self._stands_at = self.now()
+        try:
+            yield self
+        finally:
+            self._ahead = self._stands_at - time.monotonic()
+            self._stands_at = None
+
     def now(self) -> float:
         """The time, in seconds."""
-        return time.monotonic() + self._ahead
+        return time.monotonic() + self._ahead if self._stands_at is None else self._stands_at
 
     def skip_to_timer(self, at_least: float, at_most: float) -> None:
         """Waits until something is due between so and so many seconds from now, and makes it that time.
@@ -55,31 +68,46 @@ class FakeClock:
         Raises:
             AssertionError: Nothing came to wait for that.
         """
+        self.move_on(self.wait_for_timer(at_least, at_most))
+
+    def wait_for_timer(self, at_least: float, at_most: float) -> float:
+        """Waits until something is due between so and so many seconds from now; returns in how many, at the most.
+
+        Raises:
+            AssertionError: Nothing came to wait for that.
+        """
         deadline = time.monotonic() + _PATIENCE
-        while not io_thread().run(self._skip(at_least, at_most)):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"nothing is due in {at_least:g} to {at_most:g} seconds")
+        while time.monotonic() < deadline:
+            armed = self._armed()
+            if fitting := [due for due in armed if at_least <= due <= at_most]:
+                return max(fitting)
             time.sleep(0.001)  # the other side is a thread that has no way to tell us
+        raise AssertionError(f"nothing is due in {at_least:g} to {at_most:g} seconds, but in {self._armed()}")
 
     def move_on(self, seconds: float) -> None:
         """Lets some seconds pass."""
 
         async def move() -> None:
-            self._ahead += seconds
+            assert self._stands_at is not None, "the clock runs"
+            self._stands_at += seconds
 
         io_thread().run(move())
 
-    async def _skip(self, at_least: float, at_most: float) -> bool:
-        now = self.now()
-        self._timers = [timer for timer in self._timers if timer.when() > now and not timer.cancelled()]
-        due = [timer.when() for timer in self._timers if at_least <= timer.when() - now <= at_most]
-        if due:
-            self._ahead += min(due) - now
-        return bool(due)
+    def _armed(self) -> list[float]:
+        """Returns in how many seconds something is due."""
+
+        async def look() -> list[float]:
+            timers = [(reference, reference()) for reference in self._timers]
+            now = self.now()
+            armed = [(ref, timer.when() - now) for ref, timer in timers if timer and not timer.cancelled()]
+            self._timers = [reference for reference, due in armed if due > 0]
+            return sorted(due for _, due in armed if due > 0)
+
+        return io_thread().run(look())
 
     def _noting_call_at(
         self, when: float, callback: Callable[..., object], *args: Any, **kwargs: Any
     ) -> asyncio.TimerHandle:
         timer = self._call_at(when, callback, *args, **kwargs)
-        self._timers.append(timer)
+        self._timers.append(weakref.ref(timer))
         return timer

@@ -1,0 +1,279 @@
+"""Hours of following, on a clock that is moved on: what ends a stream is the task, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.fake_clock import FakeClock
+from tests.scripted_server import (
+    Answer,
+    Gate,
+    ScriptedServer,
+    Stream,
+    end,
+    event,
+    from_position,
+)
+
+from requence.task import StreamInterruptedError, Task, Update
+
+FIRST = event(1, "taskStart", input=None)
+LAST = end(2, "done")
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+SILENT = (290.0, 300.5)  # the limit of a stream that sends no comments
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
+    roll(monkeypatch, 0.0)
+    with FakeClock.of_io_thread().standing() as clock:
+        yield clock
+
+
+def roll(monkeypatch: pytest.MonkeyPatch, dice: float) -> None:
+    """Makes the jitter of pauses between connections certain: 0 is none, and nearly 1 the longest."""
+    monkeypatch.setattr("requence._transport.event_stream.random.random", lambda: dice)
+
+
+def longest_pauses(clock: FakeClock, count: int) -> None:
+    """Lets the pauses between connections pass, from the first on, each when it has begun."""
+    for number in range(count):
+        pause = min(0.25 * 2.0**number, 30.0) * 0.99
+        clock.skip_to_timer(pause - 0.001, pause + 0.001)
+
+
+def wait_for_watches(server: ScriptedServer, count: int) -> None:
+    server.wait_until(lambda: len(server.calls("watch")) == count)
+
+
+class Waiting:
+    """Something that blocks, in a thread of its own."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._outcome: list[Any] = []
+        self._thread = threading.Thread(target=lambda: self._outcome.append(self._attempt(work)))
+        self._thread.start()
+
+    @staticmethod
+    def _attempt(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except Exception as error:
+            return error
+
+    def end(self) -> Any:
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "it has not ended"
+        return self._outcome[0]
+
+
+def test_a_node_that_is_silent_for_two_hours(server: ScriptedServer, clock: FakeClock) -> None:
+    """Without any comment a silent connection may be dead, so it is renewed; the task is followed all the same."""
+    gate = Gate()
+    server.script("watch", Stream([FIRST], end="open"), *[Stream(end="open")] * 23, Stream([gate, LAST]))
+    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    began = clock.now()
+    for number in range(1, 25):
+        wait_for_watches(server, number)
+        clock.skip_to_timer(*SILENT)
+    assert clock.now() - began >= 2 * HOUR - MINUTE
+    gate.open()
+    assert waiting.end() == "done"
+    assert len(server.calls("watch")) == 25
+    assert len(server.calls("get")) == 23  # after each connection that brought nothing
+    assert {call.json.get("lastPosition") for call in server.calls("watch")[1:]} == {1}
+
+
+def test_comments_hold_a_silent_connection_for_two_hours(server: ScriptedServer, clock: FakeClock) -> None:
+    gates = [Gate() for _ in range(2 * 60 * 4 + 1)]
+    comments = [piece for gate in gates[:-1] for piece in (gate, b": keep-alive\n\n")]
+    server.script("watch", Stream([FIRST, *comments, gates[-1], LAST]))
+    waiting = Waiting(lambda: Task("t", client=server.client_with(patience=1.0)).sync.result.result)
+    for number, gate in enumerate(gates):
+        limit = (299.0, 300.5) if number < 2 else (44.0, 45.5)  # three times the gap between two comments
+        clock.wait_for_timer(*limit)
+        clock.move_on(15)
+        gate.open()
+    assert waiting.end() == "done"
+    assert server.operations == ["prepare", "finalize", "watch"]
+
+
+def test_silence_where_comments_were_regular_is_a_loss(server: ScriptedServer, clock: FakeClock) -> None:
+    gates = [Gate(), Gate()]
+    comment = b": keep-alive\n\n"
+    server.script("watch", Stream([FIRST, gates[0], comment, gates[1], comment], end="open"))
+    server.always("watch", from_position(FIRST, LAST))
+    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    for gate in gates:
+        clock.wait_for_timer(299, 300.5)
+        clock.move_on(20)
+        gate.open()
+    clock.skip_to_timer(59, 60.5)
+    assert waiting.end() == "done"
+    assert [call.json.get("lastPosition") for call in server.calls("watch")] == [None, 1]
+
+
+def test_a_proxy_that_closes_cleanly_each_minute_for_forty_minutes(
+    server: ScriptedServer, clock: FakeClock
+) -> None:
+    gates = [Gate() for _ in range(40)]
+    server.script("watch", *(Stream([gate]) for gate in gates))
+    server.always("watch", from_position(FIRST, LAST))
+    waiting = Waiting(lambda: Task("t", client=server.client_with(patience=30.0)).sync.result.result)
+    for gate in gates:
+        clock.wait_for_timer(299, 300.5)  # the stream is open
+        clock.move_on(MINUTE)
+        gate.open()
+    assert waiting.end() == "done"
+    assert [call.json for call in server.calls("watch")] == [{"since": None}] * 41  # no event, so no position
+    assert len(server.calls("get")) == 40
+
+
+def test_a_server_gone_for_good_is_given_up_after_the_patience(
+    server: ScriptedServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roll(monkeypatch, 0.99)
+    server.script("watch", Stream([FIRST], end="open"))
+    task = Task("t", client=server.client_with(retries=0))
+    updates = iter(task.sync.updates)
+    next(updates)
+    server.go_away()
+    began = clock.now()
+    waiting = Waiting(lambda: next(updates))
+    longest_pauses(clock, 7 + 30)  # 31 s, then 30 s each
+    error = waiting.end()
+    assert isinstance(error, StreamInterruptedError)
+    assert error.position == 1
+    assert "no contact with the service for 9" in error.message
+    assert 900 <= clock.now() - began <= 930
+
+
+def test_an_endless_patience(
+    server: ScriptedServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roll(monkeypatch, 0.99)
+    server.script("watch", Stream([FIRST], end="close"))
+    server.always("watch", Answer(503))
+    client = server.client_with(patience=None)
+    waiting = Waiting(lambda: Task("t", client=client).sync.result.result)
+    began = clock.now()
+    longest_pauses(clock, 7 + 120)
+    clock.wait_for_timer(29.6, 29.8)
+    assert clock.now() - began > HOUR - MINUTE
+    server.always("watch", from_position(FIRST, LAST))
+    clock.move_on(MINUTE)
+    assert waiting.end() == "done"
+
+
+def test_a_stream_that_cannot_be_opened_for_long_is_warned_of(
+    server: ScriptedServer,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roll(monkeypatch, 0.99)
+    server.always("watch", Answer(503))
+    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    longest_pauses(clock, 7 + 30)
+    clock.wait_for_timer(29.6, 29.8)
+    assert len(server.calls("get")) == 1
+    server.always("watch", from_position(FIRST, LAST))
+    clock.move_on(MINUTE)
+    assert waiting.end() == "done"
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "task task-1 runs, but its stream cannot be opened" in record.getMessage()
+
+
+# A consumer that takes nothing
+
+
+def test_a_stream_whose_consumer_takes_nothing_is_closed_and_goes_on_later(
+    server: ScriptedServer, clock: FakeClock
+) -> None:
+    count = 5000
+    log = [event(at, "nodeEnd", node={"id": "n", "type": "service"}) for at in range(1, count)]
+    server.always("watch", from_position(*log, end(count, "done"), end="open"))
+    updates = iter(Task("t", client=server.client_with(call_timeout=50)).sync.updates)
+    seen = [next(updates).position]
+    clock.skip_to_timer(29.9, 30.1)
+    server.wait_until(lambda: server.calls("watch")[0].left)
+    clock.move_on(5 * HOUR)  # it is not missed, and costs no patience
+    seen += [update.position for update in updates]
+    assert seen == list(range(1, count + 1))
+    second = server.calls("watch")[1].json
+    assert second["lastPosition"] >= 1024
+    assert "get" not in server.operations
+
+
+# A sign of life
+
+
+async def test_after_thirty_seconds_one_line_says_what_is_waited_for(
+    server: ScriptedServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "requence")
+    gate = Gate()
+    server.always("watch", Stream([FIRST, gate, LAST]))
+    task = Task("my-template", client=server.client)
+    page = await task.task_url
+    waiting = asyncio.ensure_future(task.result)
+    await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
+    await asyncio.to_thread(clock.move_on, 100)
+    gate.open()
+    assert (await waiting).result == "done"
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert lines == [
+        f"Waiting for 30 seconds now for the result of task task-1 ('my-template'); look at {page}"
+    ]
+
+
+async def test_an_iteration_says_it_once(
+    server: ScriptedServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "requence")
+    gates = [Gate(), Gate()]
+    middle = event(2, "nodeEnd", node={"id": "n", "type": "service"})
+    server.always("watch", Stream([FIRST, gates[0], middle, gates[1], end(3, "done")]))
+    seen: list[Update] = []
+
+    async def read() -> None:
+        async for update in Task("t", client=server.client):
+            seen.append(update)  # noqa: PERF401 (one by one)
+
+    reader = asyncio.create_task(read())
+    await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
+    gates[0].open()
+    while len(seen) < 2:
+        await asyncio.sleep(0.001)
+    await asyncio.to_thread(clock.move_on, 100)
+    gates[1].open()
+    await reader
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    [line] = lines
+    assert line.startswith(
+        "Waiting for 30 seconds now for the next update of task task-1 ('t'); look at http"
+    )
+
+
+async def test_a_start_that_takes_long_says_where_it_goes(
+    server: ScriptedServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "requence")
+    gate = Gate()
+    server.always("prepare", Answer(503, when=gate))
+    task = Task("t", client=server.client_with(call_timeout=100, retries=0))
+    waiting = asyncio.ensure_future(task.task_id)
+    await server.until(lambda: server.operations == ["prepare"])
+    await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
+    gate.open()
+    await asyncio.wait({waiting})
+    assert waiting.exception() is not None
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
+        f"Waiting for 30 seconds now for the start of a task of 't' at {server.url}"
+    ]
