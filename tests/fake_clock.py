@@ -78,11 +78,11 @@ class FakeClock:
         """
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
-            armed = self._armed()
+            armed = self.armed()
             if fitting := [due for due in armed if at_least <= due <= at_most]:
                 return max(fitting)
             time.sleep(0.001)  # the other side is a thread that has no way to tell us
-        raise AssertionError(f"nothing is due in {at_least:g} to {at_most:g} seconds, but in {self._armed()}")
+        raise AssertionError(f"nothing is due in {at_least:g} to {at_most:g} seconds, but in {self.armed()}")
 
     def move_on(self, seconds: float) -> None:
         """Lets some seconds pass."""
@@ -93,7 +93,7 @@ class FakeClock:
 
         io_thread().run(move())
 
-    def _armed(self) -> list[float]:
+    def armed(self) -> list[float]:
         """Returns in how many seconds something is due."""
 
         async def look() -> list[float]:

@@ -209,6 +209,7 @@ async def test_a_token_that_may_not_watch_all(
     tasks = [Task("t", client=shared) for _ in range(3)]
     for outcome in await asyncio.gather(*(task.result for task in tasks), return_exceptions=True):
         assert type(outcome) is error
+        assert isinstance(outcome, error)
         assert any("shared_stream=True" in note for note in outcome.__notes__)
     server.always("watch-all", from_position(*whole("task-1", 1, "done"), end="open"))
     by_id = {await task.task_id: task for task in tasks}
