@@ -1,0 +1,373 @@
+"""Everybody who reads a task's updates has a stream of their own, or shares the one that keeps nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import tracemalloc
+from typing import Any
+
+import pytest
+from tests.scripted_server import (
+    Answer,
+    Gate,
+    Lose,
+    ScriptedServer,
+    Stream,
+    end,
+    event,
+    from_position,
+    report,
+)
+
+from requence.exceptions import ConfigurationError, UsageError
+from requence.task import Task, TaskFailedError, Update
+from requence.task.updates import TaskEnd
+
+NODE = {"id": "n1", "type": "service", "alias": "ocr"}
+FIRST = event(1, "taskStart", input={"a": 1})
+SECOND = event(2, "nodeUpdate", node=NODE, data="text", output=None)
+LAST = end(3, "done")
+LOG = (FIRST, SECOND, LAST)
+
+
+def long_log(count: int, *, filler: str = "x" * 200) -> list[bytes]:
+    log = [event(at, "nodeUpdate", node=NODE, data=filler, output=None) for at in range(1, count)]
+    return [*log, end(count, "done")]
+
+
+# From a position
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+async def test_updates_after_a_position(server: ScriptedServer, position: int) -> None:
+    server.always("watch", from_position(*LOG))
+    task = Task("t", client=server.client)
+    expected = [number for number in (1, 2, 3) if number > position]
+    assert [update.position async for update in task.updates_after(position)] == expected
+
+    def read() -> list[int | None]:
+        return [update.position for update in task.sync.updates_after(position)]
+
+    assert await asyncio.to_thread(read) == expected
+    assert [call.json["lastPosition"] for call in server.calls("watch")] == [position] * 2
+
+
+def test_updates_after_a_position_survive_a_loss(server: ScriptedServer) -> None:
+    server.script("watch", Stream([SECOND, b"id: 3\nevent: ta"], end="reset"), from_position(*LOG))
+    updates = list(Task("t", client=server.client).sync.updates_after(1))
+    assert [update.position for update in updates] == [2, 3]
+    assert updates[0].context.get_node_data("ocr") == "text"
+    assert [call.json["lastPosition"] for call in server.calls("watch")] == [1, 2]
+
+
+def test_updates_after_the_last_one_are_the_end_alone(server: ScriptedServer) -> None:
+    server.always("watch", from_position(*LOG))
+    server.always("get", report("successful", result="done"))
+    [update] = Task("t", client=server.client).sync.updates_after(3)
+    assert isinstance(update, TaskEnd)
+    assert (update.synthetic, update.result) == (True, "done")
+
+
+@pytest.mark.parametrize("position", [-1, 1.5, True, "1", None], ids=repr)
+def test_a_wrong_position_is_refused(server: ScriptedServer, position: Any) -> None:
+    task = Task("t", client=server.client)
+    with pytest.raises(ConfigurationError, match="position must be"):
+        task.updates_after(position)
+    with pytest.raises(ConfigurationError, match="position must be"):
+        task.sync.updates_after(position)
+
+
+# Pace and memory
+
+
+def test_a_slow_reader_of_100_000_updates_gets_them_all_in_flat_memory(server: ScriptedServer) -> None:
+    count = 100_000
+    body = b"".join(long_log(count, filler="x" * 20))
+    pieces = [body[at : at + 65536] for at in range(0, len(body), 65536)]
+    server.always("watch", Stream(pieces))
+    updates = iter(Task("t", client=server.client).sync.updates)
+    next(updates)
+    expected, peaks = 2, list[int]()
+    tracemalloc.start()
+    try:
+        for _ in range(4):
+            tracemalloc.reset_peak()
+            for update in updates:
+                assert update.position == expected
+                expected += 1
+                if expected % 25_000 == 0:
+                    break
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert [update.position for update in updates] == list(range(expected, count + 1))
+    assert max(peaks) < 1.5 * min(peaks) + 2**20, peaks
+    assert max(peaks) < 16 * 2**20, peaks  # far from the 100,000 updates, of about 1 KiB each
+
+
+def test_only_waiting_for_the_result_keeps_no_updates(server: ScriptedServer) -> None:
+    body = b"".join(long_log(20_000))
+    pieces = [body[at : at + 65536] for at in range(0, len(body), 65536)]
+    server.always("watch", Stream(pieces))
+    task = Task("t", client=server.client)
+    task.sync.finalized()
+    tracemalloc.start()
+    try:
+        assert task.sync.result.result == "done"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20, peak
+
+
+def test_contexts_share_their_node_data(server: ScriptedServer) -> None:
+    """A thousand nodes, a thousand snapshots: copies would take a million references."""
+    count = 1000
+    nodes = [{"id": f"n{number}", "type": "service", "alias": f"node {number}"} for number in range(count)]
+    log = [event(at, "nodeUpdate", node=node, data=at, output=None) for at, node in enumerate(nodes, 1)]
+    server.always("watch", Stream([b"".join([*log, end(count + 1)])]))
+    task = Task("t", client=server.client)
+    task.sync.finalized()
+    tracemalloc.start()
+    try:
+        updates = list(task.sync.updates)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 5 * 2**20, held
+    for at, update in enumerate(updates[:-1], 1):
+        assert len(update.context.node_data) == at
+        assert update.context.get_node_data(f"node {at - 1}") == at
+        assert update.context.get_node_data(f"node {at}", "not yet") == "not yet"
+    assert list(updates[-1].context.node_data) == [f"node {number}" for number in range(count)]
+
+
+async def test_a_stopped_reader_disturbs_nobody(server: ScriptedServer) -> None:
+    server.always("watch", Stream([b"".join(long_log(5000))]))
+    task = Task("t", client=server.client)
+    stopped = [aiter(task.updates) for _ in range(3)]
+    for reader in stopped:
+        await anext(reader)
+    assert [update.position async for update in task][-1] == 5000
+    assert (await task.result).result == "done"
+    for reader in stopped:
+        await reader.aclose()
+
+
+# Cancelled waits
+
+
+async def test_a_wait_that_is_cancelled_twice_leaves_no_connection_behind(server: ScriptedServer) -> None:
+    server.always("watch", Stream([FIRST], end="open"))
+    task = Task("t", client=server.client)
+    for number in range(1, 4):
+        reader = asyncio.ensure_future(anext(aiter(task.updates_after(1))))
+        await server.until(lambda seen=number: len(server.calls("watch")) == seen)  # type: ignore[misc]
+        reader.cancel()
+        await asyncio.sleep(0)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        del reader
+        gc.collect()
+    await server.until(lambda: all(call.left for call in server.calls("watch")))
+
+
+async def test_many_idle_waits_need_no_threads(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.always("watch", Stream([FIRST, gate, *LOG[1:]]))
+    task = Task("t", client=server.client)
+    waiting = [asyncio.ensure_future(task.result) for _ in range(100)]
+    reading = [asyncio.ensure_future(_all(task)) for _ in range(20)]
+    await server.until(lambda: len(server.calls("watch")) == 21)
+    ours = [thread.name for thread in threading.enumerate() if thread.name.startswith("requence")]
+    assert sorted(ours) == ["requence-io", "requence-io-worker"]
+    gate.open()
+    assert {(await result).result for result in waiting} == {"done"}
+    assert [await positions for positions in reading] == [[1, 2, 3]] * 20
+
+
+async def _all(task: Task) -> list[int | None]:
+    return [update.position async for update in task]
+
+
+# on_update
+
+
+class Told:
+    """An `on_update` that writes down what it is given, and can be made to wait."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+        self.threads: set[str] = set()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self._changed = threading.Condition()
+
+    def __call__(self, update: Update) -> None:
+        self.go_on.wait(20)
+        with self._changed:
+            self.threads.add(threading.current_thread().name)
+            self.updates.append(update)
+            self._changed.notify_all()
+
+    def until(self, count: int) -> list[int | None]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.updates) >= count, timeout=10), self.updates
+            return [update.position for update in self.updates]
+
+
+def test_on_update_shares_its_stream_with_the_result(server: ScriptedServer) -> None:
+    server.always("watch", from_position(*LOG))
+    told = Told()
+    task = Task("t", client=server.client, on_update=told)
+    assert task.sync.result.result == "done"
+    assert told.until(3) == [1, 2, 3]
+    assert told.threads == {"requence-callback"}
+    assert told.updates[1].context.get_node_data("ocr") == "text"
+    assert len(server.calls("watch")) == 1
+
+
+def test_on_update_starts_by_itself_and_outlives_its_handle(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.always("watch", Stream([FIRST, gate, SECOND, LAST]))
+    told = Told()
+    Task("t", client=server.client, on_update=told)
+    assert told.until(1) == [1]
+    gc.collect()
+    gate.open()
+    assert told.until(3) == [1, 2, 3]
+
+
+def test_a_slow_on_update_holds_nobody_up_and_misses_nothing(server: ScriptedServer) -> None:
+    count = 5000
+    server.always("watch", from_position(*long_log(count)))
+    told = Told()
+    told.go_on.clear()
+    task = Task("t", client=server.client, on_update=told)
+    assert task.sync.result.result == "done"  # while the callback has not returned once
+    assert told.updates == []
+    told.go_on.set()
+    assert told.until(count) == list(range(1, count + 1))
+    assert len(server.calls("watch")) == 2  # who waited got a stream that waits for no callback
+
+
+def test_a_failing_on_update_is_logged_and_called_on(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always("watch", from_position(*LOG))
+    told = Told()
+
+    def on_update(update: Update) -> None:
+        told(update)
+        raise ValueError("a fault in the callback")
+
+    assert Task("t", client=server.client, on_update=on_update).sync.result.result == "done"
+    assert told.until(3) == [1, 2, 3]
+    records = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.getMessage() for record in records][:1] == ["on_update has failed"]
+    assert "a fault in the callback" in str(records[0].exc_info)
+
+
+async def test_a_coroutine_on_update_runs_on_the_loop_of_its_maker(server: ScriptedServer) -> None:
+    server.always("watch", from_position(*LOG))
+    seen: list[tuple[int | None, asyncio.AbstractEventLoop]] = []
+    done = asyncio.Event()
+
+    async def on_update(update: Update) -> None:
+        await asyncio.sleep(0)
+        seen.append((update.position, asyncio.get_running_loop()))
+        if isinstance(update, TaskEnd):
+            done.set()
+
+    task = Task("t", client=server.client, on_update=on_update)
+    assert (await task.result).result == "done"
+    await asyncio.wait_for(done.wait(), 10)
+    here = asyncio.get_running_loop()
+    assert seen == [(1, here), (2, here), (3, here)]
+
+
+def test_an_on_update_whose_loop_has_ended(server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    server.always("watch", Stream([FIRST, gate, SECOND, LAST]))
+    seen: list[int | None] = []
+
+    async def on_update(update: Update) -> None:
+        seen.append(update.position)
+
+    async def main() -> Task:
+        task = Task("t", client=server.client, on_update=on_update)
+        while not seen:
+            await asyncio.sleep(0.001)
+        return task
+
+    task = asyncio.run(main())
+    gate.open()
+    assert task.sync.result.result == "done"
+    server.wait_until(lambda: True)
+    assert seen == [1]
+
+
+def test_a_callback_may_use_the_sdk(server: ScriptedServer) -> None:
+    """On a thread of its own it may block on another task, which may need the resolver."""
+    server.always("watch", from_position(*LOG))
+    results: list[Any] = []
+    done = threading.Event()
+
+    def on_update(update: Update) -> None:
+        if isinstance(update, TaskEnd):
+            results.append(Task("t", client=server.client).sync.result.result)
+            done.set()
+
+    Task("t", client=server.client, on_update=on_update)
+    assert done.wait(10)
+    assert results == ["done"]
+
+
+@pytest.mark.parametrize("fault", [Answer(401, "no"), Answer(404, "no such task")], ids=repr)
+def test_an_on_update_that_cannot_be_served_is_logged(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture, fault: Answer
+) -> None:
+    server.always("watch", fault)
+    told = Told()
+    task = Task("t", client=server.client, on_update=told)
+    with pytest.raises(Exception, match="no"):
+        _ = task.sync.result
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert any(line.startswith("on_update is given no more updates of task task-1") for line in lines)
+    assert told.updates == []
+
+
+def test_on_update_of_a_task_that_is_refused(server: ScriptedServer) -> None:
+    server.always("finalize", Answer(400, "bad input"))
+    told = Told()
+    task = Task("t", client=server.client, on_update=told)
+    with pytest.raises(Exception, match="bad input"):
+        task.sync.finalized()
+    assert told.updates == []
+    assert "watch" not in server.operations
+
+
+def test_on_update_sees_losses_through(server: ScriptedServer) -> None:
+    server.script(
+        "watch", Lose(), Stream([FIRST], end="reset"), Stream([FIRST, SECOND, LAST[:20]], end="cut")
+    )
+    server.always("watch", from_position(*LOG[:2], event(3, "taskError", reason="broken")))
+    told = Told()
+    task = Task("t", client=server.client, on_update=told)
+    with pytest.raises(TaskFailedError, match="broken"):
+        _ = task.sync.result
+    assert told.until(3) == [1, 2, 3]
+
+
+def test_wrong_callbacks_are_refused_at_once(server: ScriptedServer) -> None:
+    async def on_update(update: Update) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="on_update must be a function"):
+        Task("t", client=server.client, on_update=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="on_update is a coroutine function"):
+        Task("t", client=server.client, on_update=on_update)
+    assert server.calls() == []
