@@ -52,7 +52,7 @@ async def test_no_more_streams_are_open_than_there_are_places(
     slots = await io_thread().run_async(slots_of(server, 3))
     while slots._waiting < 37:
         await asyncio.sleep(0.001)
-    assert len(server.calls("watch")) == 3
+    await server.until(lambda: len(server.calls("watch")) == 3)  # and the clock stands
     gate.open()
     assert [result.result for result in await asyncio.gather(*waiters)] == ["done"] * 40
     assert len(server.calls("watch")) == 40
