@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypedDict, TypeVar, Unpack
-from urllib.parse import urlsplit
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
 from requence._client import Client
-from requence._json import as_object
 from requence._token import AccessToken
+from requence._transport.answers import http_scheme, optional_text, parsed, required_text
 from requence._transport.refusals import readable, refusal
 from requence._transport.retry import CALLS, http_date, is_not_processed, is_transient, retry_after
 from requence._transport.session import Answer, LostConnectionError, Request, session
@@ -43,10 +41,7 @@ from requence_api.types import UNSET, Unset
 
 __all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started"]
 
-M = TypeVar("M")
-
 _SECRET_LENGTH = 8  # a shorter bearer is no secret, and may be part of any word
-_NOT_UNDERSTOOD = (msgspec.DecodeError, AttributeError, TypeError, ValueError, RecursionError)
 
 
 class _RefusalFacts(TypedDict, total=False):
@@ -125,11 +120,11 @@ class Api:
             otherwise=TaskRefusedError,
             task_template=task_template,
         )
-        made = _parse(step, answer, PreparedTask.from_dict)
+        made = parsed(step, answer.status, answer.body, PreparedTask.from_dict)
         return Prepared(
-            task_id=_required_text(step, "taskId", made.task_id),
+            task_id=required_text(step, "taskId", made.task_id),
             finalize_url=self._server_url(step, "finalizeUrl", made.finalize_url),
-            branch=_optional_text(made.branch) or "live",
+            branch=optional_text(made.branch) or "live",
             at=http_date(answer.headers.get("Date")),
         )
 
@@ -162,13 +157,13 @@ class Api:
                 status=answer.status,
             )
         self._check(step, answer, otherwise=TaskRefusedError, task_id=prepared.task_id)
-        made = _parse(step, answer, StartedTask.from_dict)
+        made = parsed(step, answer.status, answer.body, StartedTask.from_dict)
         watch_url = show_url = None
         if not isinstance(made.urls, Unset):
-            watch_url = _optional_text(made.urls.watch)
-            show_url = _optional_text(made.urls.show)
+            watch_url = optional_text(made.urls.watch)
+            show_url = optional_text(made.urls.show)
         return Started(
-            task_id=_required_text(step, "taskId", made.task_id),
+            task_id=required_text(step, "taskId", made.task_id),
             watch_url=watch_url,
             url=show_url,
         )
@@ -182,17 +177,17 @@ class Api:
         step = "reading the task"
         request = self._request(get_task._get_kwargs(task_id))
         answer = await self._repeat(step, request, retries=None if repeat else 0, task_id=task_id)
-        state = _parse(step, answer, TaskState.from_dict)
+        state = parsed(step, answer.status, answer.body, TaskState.from_dict)
         return Report(
-            status=_required_text(step, "status", state.status),
+            status=required_text(step, "status", state.status),
             input=None if isinstance(state.input_, Unset) else state.input_,
             result=None if isinstance(state.result, Unset) else state.result,
             node_data={entry.alias: entry.data for entry in state.nodes_data or ()},
             node_error={entry.alias: entry.error for entry in state.nodes_error or ()},
-            task_template=_optional_text(state.task_template),
-            name=_optional_text(state.name),
-            branch=_optional_text(state.branch),
-            status_text=_optional_text(state.status_text),
+            task_template=optional_text(state.task_template),
+            name=optional_text(state.name),
+            branch=optional_text(state.branch),
+            status_text=optional_text(state.status_text),
         )
 
     async def abort(self, task_id: str, reason: str | None) -> None:
@@ -323,8 +318,8 @@ class Api:
 
     def _server_url(self, step: str, field: str, value: object) -> str:
         """Returns a URL that the service gave, if the bearer may be sent there."""
-        url = _required_text(step, field, value)
-        scheme = _scheme(url)
+        url = required_text(step, field, value)
+        scheme = http_scheme(url)
         if scheme is None:
             raise TaskException(
                 f"The service's answer to {step} is not understood: {field} is not a usable http URL"
@@ -350,56 +345,3 @@ def _wanted_pause(answer: Answer) -> float:
 
 async def _pause(repetition: int, *, at_least: float = 0.0) -> None:
     await asyncio.sleep(CALLS.pause(repetition, dice=random.random(), at_least=at_least))  # noqa: S311 (jitter)
-
-
-def _parse(step: str, answer: Answer, from_dict: Callable[[dict[str, Any]], M]) -> M:
-    fields: dict[str, Any] = {}
-    try:
-        value: object = msgspec.json.decode(answer.body)
-        found = as_object(value)
-        if found is None:
-            raise TypeError(f"a {type(value).__name__} where an object was expected")
-        # A null where something is optional says the same as leaving it out, which the models expect.
-        fields = {name: field for name, field in found.items() if field is not None}
-        return from_dict(fields)
-    except KeyError as error:
-        problem = f"{error.args[0]} is missing"
-    except _NOT_UNDERSTOOD as error:
-        problem = _naming_the_field(fields, from_dict) or str(error)
-    raise TaskException(
-        f"The service's answer to {step} is not understood: {problem}", status_code=answer.status
-    )
-
-
-def _naming_the_field(fields: dict[str, Any], from_dict: Callable[[dict[str, Any]], M]) -> str | None:
-    """Returns which optional field is at fault: the one without which the answer is understood."""
-    for name in fields:
-        try:
-            from_dict({other: field for other, field in fields.items() if other != name})
-        except (KeyError, *_NOT_UNDERSTOOD):
-            continue
-        return f"{name} is of another type than expected"
-    return None
-
-
-def _scheme(url: str) -> str | None:
-    """Returns the scheme of a URL that a request can be sent to, else None."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        return None
-    # A user in the URL would take the place of the bearer; a blank or a line end would end the request's line.
-    if not usable or parts.username is not None or not url.isprintable() or " " in url:
-        return None
-    return parts.scheme
-
-
-def _required_text(step: str, field: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TaskException(f"The service's answer to {step} is not understood: {field} is not a text")
-    return value
-
-
-def _optional_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -102,8 +102,8 @@ class SSEParser:
     def _begin_event(self) -> None:
         self._name = b""
         self._id = self.last_event_id
-        self._data: list[bytes] = []
-        self._data_size = 0
+        # A buffer from the second line on: they may be many and short, and shall count for what they take.
+        self._data: bytes | bytearray | None = None
 
     def _add_piece(self, piece: bytes) -> None:
         if (self._pieces[0] if self._pieces else piece).startswith(b":"):
@@ -113,7 +113,7 @@ class SSEParser:
             return
         self._pieces.append(piece)
         self._pieces_size += len(piece)
-        size = self._data_size + self._pieces_size
+        size = self._pieces_size + (0 if self._data is None else len(self._data) + 1)
         if size > self._max_event_size:
             raise EventTooLargeError(size)
 
@@ -129,8 +129,13 @@ class SSEParser:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
-            self._data.append(value)
-            self._data_size += len(value) + 1
+            if self._data is None:
+                self._data = value
+            else:
+                if isinstance(self._data, bytes):
+                    self._data = bytearray(self._data)
+                self._data += b"\n"
+                self._data += value
         elif field == b"event":
             self._name = value
         elif field == b"id":
@@ -146,13 +151,12 @@ class SSEParser:
     def _end_event(self) -> ServerSentEvent | None:
         self.last_event_id = self._id
         event = None
-        if self._data:
-            data = _text(b"\n".join(self._data))
-            event = ServerSentEvent(_text(self._name) or "message", data, self.last_event_id)
+        if self._data is not None:
+            event = ServerSentEvent(_text(self._name) or "message", _text(self._data), self.last_event_id)
         self._begin_event()
         return event
 
 
-def _text(raw: bytes) -> str:
+def _text(raw: bytes | bytearray) -> str:
     # Line by line gives the same text as decoding the whole stream: no line end is part of a longer sequence.
     return raw.decode("utf-8", "replace")
