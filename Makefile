@@ -7,7 +7,7 @@ DEMO := local examples/document_digest.py --db '$(DEMO_DB)' $(if $(PORT),--port 
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test test-all check format lint types imports spec regen regen-check clean
+.PHONY: help demo local test test-all soak check format lint types imports spec regen regen-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,9 @@ test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream']
 
 test-all: $(VENV)/.dev ## run the tests on every Python found (3.11, 3.12, 3.13)
 	@$(BIN)/nox
+
+soak: $(VENV)/.dev ## cut streams at random bytes, and count what is lost: make soak [CUTS=10000]
+	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))
 
 check: format lint types imports spec regen-check ## everything that CI checks beside the tests
 

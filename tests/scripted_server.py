@@ -50,6 +50,7 @@ __all__ = [
     "from_position",
     "prepared",
     "report",
+    "reset",
     "started",
 ]
 
@@ -354,7 +355,7 @@ class ScriptedServer:
             step = step(call)
         if isinstance(step, Lose):
             if step.reset:
-                _reset(writer)
+                reset(writer)
             return False
         if isinstance(step, Answer):
             return await self._answer(step, writer)
@@ -391,7 +392,7 @@ class ScriptedServer:
                     call.left = True
                     self._changed.notify_all()
             elif stream.end == "reset":
-                _reset(writer)
+                reset(writer)
             return playing.done() and stream.end == "close" and stream.chunked
         finally:
             for task in (leaving, playing):
@@ -445,8 +446,10 @@ async def _closed_by_client(reader: asyncio.StreamReader) -> None:
         await asyncio.sleep(0.005)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Closes a connection so that the other side is told of a reset, not of an end."""
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection so that the other side is told of a reset, not of an end, if it is still there."""
+    if writer.transport.is_closing():
+        return
     found: object = writer.get_extra_info("socket")
     cast("socket.socket", found).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
