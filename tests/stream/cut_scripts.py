@@ -53,7 +53,7 @@ LARGE = 65536  # bytes of a large event, beside what the others have, too
 
 # How many cuts in a row, each before anything new, the client bears before it takes the log of an ended task to
 # have nothing new: by whether the answer's end is marked.
-_BEARABLE = {True: 4, False: 1}
+_BEARABLE = {True: 10, False: 3}
 
 _ALIASES = ("ocr", "größe", None)
 _TEXTS = ("", "the same", "naïve ☕ 😀", "two\nlines\r\n", "\u2028 is no line end", "data: none")

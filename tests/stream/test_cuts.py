@@ -143,18 +143,15 @@ def test_any_script_gives_every_update_once_and_the_right_outcome(stage: Stage, 
     asyncio.run(in_each_way())
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="the log is then taken to have nothing new, and the last update is made up"
-)
 @pytest.mark.parametrize("by", ["fin", "reset"])
-@pytest.mark.parametrize(("chunked", "times"), [(True, 5), (False, 2)], ids=["chunked", "close-delimited"])
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "close-delimited"])
 async def test_cuts_in_a_row_while_the_service_says_that_the_task_has_ended(
-    stage: Stage, chunked: bool, times: int, by: Ending
+    stage: Stage, chunked: bool, by: Ending
 ) -> None:
     """Where the answer's end is marked it is known that each of them was a cut; else, that it was in an event."""
     in_first_event = Plan(cut_after=160, by=by)
     finding = await stage.play(
-        Script(chunked=chunked, status="ended", plans=(in_first_event,) * times), within=WITHIN
+        Script(chunked=chunked, status="ended", plans=(in_first_event,) * 10), within=WITHIN
     )
     assert finding.is_good, str(finding)
 

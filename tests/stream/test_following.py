@@ -28,6 +28,7 @@ from tests.scripted_server import (
     report,
     started,
 )
+from tests.stream.cut_scripts import short_pauses
 
 from requence._client import Client
 from requence._token import AccessToken
@@ -308,10 +309,23 @@ def test_an_ended_task_whose_log_is_gone(server: ScriptedServer, answer: Answer,
             _ = task.sync.result
 
 
-def test_an_ended_task_whose_log_breaks_off_each_time(server: ScriptedServer) -> None:
-    server.always("watch", from_position(FIRST, end="reset"))
+@pytest.mark.parametrize(
+    ("answer", "watches"),
+    [
+        (from_position(FIRST, end="reset"), 13),  # 11 times without anything new, after it was asked for
+        (from_position(FIRST, b"id: 2\nevent: taskE", chunked=False), 13),
+        (from_position(FIRST, chunked=False), 6),  # nothing tells whether that is an end
+    ],
+    ids=["reset", "half an event", "close-delimited"],
+)
+def test_an_ended_task_whose_log_breaks_off_each_time(
+    server: ScriptedServer, answer: Step, watches: int
+) -> None:
+    server.always("watch", answer)
     server.always("get", report("successful", result=7))
-    assert Task("t", client=server.client).sync.result.result == 7
+    with short_pauses():
+        assert Task("t", client=server.client).sync.result.result == 7
+    assert len(server.calls("watch")) == watches
 
 
 def test_an_ended_task_whose_stream_stays_silent(server: ScriptedServer) -> None:

@@ -30,6 +30,7 @@ class Drop(Enum):
 
     NOT_OPENED = auto()
     BROKEN = auto()
+    CLOSED = auto()  # and nothing says whether the service did that, or whether it had said everything
     COMPLETE = auto()  # the service has said all that it had to say
     TO_READ_AGAIN = auto()  # left by us, to fetch a damaged event once more
     LET_GO = auto()  # left by us: its place was needed, or its consumer takes nothing
@@ -136,6 +137,7 @@ class Connection:
                         yield event
                         if not self._room.is_set():
                             await self._until_room()
+                self._check_end(stream)
         except LostConnectionError as error:
             raise DropError(Drop.BROKEN if self.opened else Drop.NOT_OPENED, error.message) from error
         except EventTooLargeError as error:
@@ -167,6 +169,17 @@ class Connection:
             self._parser.feed(b"")  # raises if the same bytes have begun an event that is too large
             if not hurry and self._lease.is_over(now):
                 raise DropError(Drop.LET_GO, _PLACE_NEEDED)
+
+    def _check_end(self, stream: OpenStream) -> None:
+        """Looks at how the answer has ended.
+
+        Raises:
+            DropError: That was, or may have been, before its end.
+        """
+        if self._parser.unfinished:
+            raise DropError(Drop.BROKEN, "the stream broke off inside of an event")
+        if not stream.end_is_marked:
+            raise DropError(Drop.CLOSED, "the connection of the stream was closed")
 
     async def _next_chunk(self, stream: OpenStream, *, hurry: bool) -> bytes:
         """Waits for more bytes; returns none at the end."""

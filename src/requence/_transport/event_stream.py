@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Generic, TypeVar
@@ -30,7 +31,9 @@ E = TypeVar("E")
 _logger = logging.getLogger("requence.transport")
 
 _SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be called again at once for ever
-_BROKEN_REPLAYS = 3  # after which a log that breaks off before anything new is taken to have nothing new
+# How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
+# new: where it broke off, and where nothing tells whether it did. With the pauses that is a minute, and a second.
+_LOOKS = {Drop.BROKEN: 10, Drop.CLOSED: 3}
 _EMPTY_SLICES = 4  # after which a service that may only be slow to begin its stream is asked how the task is
 
 
@@ -94,7 +97,8 @@ class EventStream(Generic[E]):
         self._pause_at_least = 0.0
         self._loop = asyncio.get_running_loop()
         self._patience = Patience(api.client.patience, what=watched.name, now=self._loop.time())
-        self._broken_replays = self._empty_slices = 0
+        self._looks = Counter[Drop]()  # without anything new between them
+        self._empty_slices = 0
 
     async def events(self) -> AsyncGenerator[LogEvent]:
         """Yields each event once, in order, until the consumer stops or the task is over.
@@ -164,17 +168,18 @@ class EventStream(Generic[E]):
         if connection.retry is not None:
             self._pause_at_least = min(connection.retry, STREAMS.cap)
         if connection.progress:
-            self._broken_replays = self._empty_slices = 0
+            self._looks.clear()
+            self._empty_slices = 0
 
     def _tells_nothing_new(self, drop: DropError) -> bool:
         """Says whether a connection without anything new may mean that there is nothing new any more."""
-        if drop.how is Drop.BROKEN and self.ended_with is not None:
-            self._broken_replays += 1
-            return self._broken_replays > _BROKEN_REPLAYS
         if drop.how is Drop.LET_GO:
             self._empty_slices += 1
             return self._empty_slices % _EMPTY_SLICES == 0
-        return drop.how in (Drop.COMPLETE, Drop.BROKEN)
+        if drop.how in _LOOKS and self.ended_with is not None:
+            self._looks[drop.how] += 1
+            return self._looks[drop.how] > _LOOKS[drop.how]
+        return drop.how in (Drop.COMPLETE, *_LOOKS)
 
     def _skipped(self, damage: DamagedEventError) -> None:
         _logger.error(

@@ -80,6 +80,13 @@ class OpenStream:
         """The media type without parameters, in lower case."""
         return self._response.content_type
 
+    @property
+    def end_is_marked(self) -> bool:
+        """Whether the end of the body can be told from the end of the connection."""
+        return (
+            "Content-Length" in self.headers or "chunked" in self.headers.get("Transfer-Encoding", "").lower()
+        )
+
     async def read(self) -> bytes:
         """Returns what has arrived, waiting for the first byte without a limit; empty at the end of the body.
 

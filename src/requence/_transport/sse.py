@@ -60,6 +60,11 @@ class SSEParser:
         self._too_large: EventTooLargeError | None = None
         self._begin_event()
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the bytes so far end inside of an event or a line."""
+        return bool(self._pieces) or self._data is not None or bool(self._name)
+
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Takes the next bytes of the connection and returns the events that they completed.
 
