@@ -254,10 +254,10 @@ class ScriptedServer:
         return [call.operation for call in self.calls()]
 
     @property
-    def open_connections(self) -> int:
-        """How many connections are open now."""
+    def open_connections(self) -> set[int]:
+        """The numbers of the connections that are open now."""
         with self._changed:
-            return len(self._connections)
+            return set(self._connections)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Blocks until a condition on this server holds.

@@ -20,6 +20,7 @@ from tests.scripted_server import (
     from_position,
 )
 
+from requence import Client
 from requence.task import StreamInterruptedError, Task, Update
 
 FIRST = event(1, "taskStart", input=None)
@@ -39,6 +40,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClock]:
 def roll(monkeypatch: pytest.MonkeyPatch, dice: float) -> None:
     """Makes the jitter of pauses between connections certain: 0 is none, and nearly 1 the longest."""
     monkeypatch.setattr("requence._transport.event_stream.random.random", lambda: dice)
+
+
+def slow(server: ScriptedServer, **settings: Any) -> Client:
+    """A client whose calls do not end in 30 seconds, so that what does is known."""
+    return server.client_with(call_timeout=100, **settings)
 
 
 def longest_pauses(clock: FakeClock, count: int) -> None:
@@ -199,10 +205,11 @@ def test_a_stream_whose_consumer_takes_nothing_is_closed_and_goes_on_later(
     count = 5000
     log = [event(at, "nodeEnd", node={"id": "n", "type": "service"}) for at in range(1, count)]
     server.always("watch", from_position(*log, end(count, "done"), end="open"))
-    updates = iter(Task("t", client=server.client_with(call_timeout=50)).sync.updates)
+    updates = iter(Task("t", client=slow(server)).sync.updates)
     seen = [next(updates).position]
     clock.skip_to_timer(29.9, 30.1)
-    server.wait_until(lambda: server.calls("watch")[0].left)
+    closed = server.calls("watch")[0].connection
+    server.wait_until(lambda: closed not in server.open_connections)
     clock.move_on(5 * HOUR)  # it is not missed, and costs no patience
     seen += [update.position for update in updates]
     assert seen == list(range(1, count + 1))
@@ -220,7 +227,7 @@ async def test_after_thirty_seconds_one_line_says_what_is_waited_for(
     caplog.set_level(logging.INFO, "requence")
     gate = Gate()
     server.always("watch", Stream([FIRST, gate, LAST]))
-    task = Task("my-template", client=server.client)
+    task = Task("my-template", client=slow(server))
     page = await task.task_url
     waiting = asyncio.ensure_future(task.result)
     await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
@@ -243,10 +250,12 @@ async def test_an_iteration_says_it_once(
     seen: list[Update] = []
 
     async def read() -> None:
-        async for update in Task("t", client=server.client):
+        async for update in Task("t", client=slow(server)):
             seen.append(update)  # noqa: PERF401 (one by one)
 
     reader = asyncio.create_task(read())
+    while len(seen) < 1:
+        await asyncio.sleep(0.001)
     await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
     gates[0].open()
     while len(seen) < 2:
@@ -267,7 +276,7 @@ async def test_a_start_that_takes_long_says_where_it_goes(
     caplog.set_level(logging.INFO, "requence")
     gate = Gate()
     server.always("prepare", Answer(503, when=gate))
-    task = Task("t", client=server.client_with(call_timeout=100, retries=0))
+    task = Task("t", client=slow(server, retries=0))
     waiting = asyncio.ensure_future(task.task_id)
     await server.until(lambda: server.operations == ["prepare"])
     await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
