@@ -21,16 +21,11 @@ from tests.scripted_server import (
     from_position,
     report,
 )
+from tests.stream.a_log import FIRST, LAST, LOG, NODE, SECOND
 
 from requence.exceptions import ConfigurationError, UsageError
 from requence.task import Task, TaskFailedError, Update
 from requence.task.updates import TaskEnd
-
-NODE = {"id": "n1", "type": "service", "alias": "ocr"}
-FIRST = event(1, "taskStart", input={"a": 1})
-SECOND = event(2, "nodeUpdate", node=NODE, data="text", output=None)
-LAST = end(3, "done")
-LOG = (FIRST, SECOND, LAST)
 
 
 def long_log(count: int, *, filler: str = "x" * 200) -> list[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import socket
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from tests.cutting_proxy import CuttingProxy, Ending, Plan
 from tests.scripted_server import (
     Answer,
     ScriptedServer,
-    check_nothing_is_left,
     from_position,
     prepared,
     started,
@@ -42,14 +40,6 @@ SMALL_LOG = tuple(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def only_what_tests_make_is_collected() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(scope="module", autouse=True)
 def pauses_are_short() -> Iterator[None]:
     with short_pauses():
         yield
@@ -59,12 +49,6 @@ def pauses_are_short() -> Iterator[None]:
 def stage() -> Iterator[Stage]:
     with Stage() as stage:
         yield stage
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    yield
-    check_nothing_is_left(caplog)
 
 
 # The proxy itself
