@@ -220,7 +220,7 @@ async def resume_ours(url: str) -> Resumed:
             if event.name == TERMINAL:
                 return
 
-    await io_thread().run_async(follow())
+    await io_thread().run_async(follow)
     return got
 
 

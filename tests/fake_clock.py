@@ -46,7 +46,7 @@ class FakeClock:
         async def put_in() -> FakeClock:
             return FakeClock(asyncio.get_running_loop())
 
-        return io_thread().run(put_in())
+        return io_thread().run(put_in)
 
     @contextmanager
     def standing(self) -> Generator[Self]:
@@ -91,7 +91,7 @@ class FakeClock:
             assert self._stands_at is not None, "the clock runs"
             self._stands_at += seconds
 
-        io_thread().run(move())
+        io_thread().run(move)
 
     def armed(self) -> list[float]:
         """Returns in how many seconds something is due."""
@@ -103,7 +103,7 @@ class FakeClock:
             self._timers = [reference for reference, due in armed if due > 0]
             return sorted(due for _, due in armed if due > 0)
 
-        return io_thread().run(look())
+        return io_thread().run(look)
 
     def _noting_call_at(
         self, when: float, callback: Callable[..., object], *args: Any, **kwargs: Any

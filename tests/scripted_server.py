@@ -510,7 +510,7 @@ def check_nothing_is_left(caplog: pytest.LogCaptureFixture) -> None:
         AssertionError: Something is left.
     """
     gc.collect()
-    left = io_thread().run(_left_running())
+    left = io_thread().run(_left_running)
     assert not left, f"still there: {left}"
     gc.collect()
     records = (*caplog.get_records("call"), *caplog.get_records("teardown"))
@@ -526,11 +526,11 @@ async def _left_running() -> list[str]:
     deadline = time.monotonic() + PATIENCE / 2
     while True:
         tasks = [repr(task) for task in asyncio.all_tasks() if task is not own]
-        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("requence")]
+        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("requence-")]
         # Private to aiohttp, but nothing else tells those in use from those that are kept for the next request.
         in_use = len(cast("Any", session()._http.connector)._acquired)
         sockets = [f"{in_use} connections in use"] if in_use else []
-        left = [*tasks, *set(threads).difference({"requence-io", "requence-io-worker"}), *sockets]
+        left = [*tasks, *set(threads) - {"requence-io", "requence-io-worker", "requence-local"}, *sockets]
         if not left or time.monotonic() > deadline:
             return left
         await asyncio.sleep(0.005)

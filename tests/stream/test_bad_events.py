@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from tests.scripted_server import (
@@ -105,6 +106,23 @@ def test_unknown_events_are_passed_on(server: ScriptedServer) -> None:
     assert (dance.type, dance.position, dance.steps) == ("nodeDance", 2, 3)
     assert isinstance(nameless, UnknownUpdate)
     assert (nameless.type, nameless.hello) == ("message", 1)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"__REQUENCE_type": "SomethingNew", "url": "http://h/x"},
+        {"__REQUENCE_type": "RequenceFile", "url": "http://h/x", "mime": "text/plain", "size": 0},
+        {"__REQUENCE_type": "RequenceFile"},
+    ],
+    ids=["unknown", "of zero bytes", "broken"],
+)
+def test_a_strange_reference_stays_a_plain_object(server: ScriptedServer, reference: dict[str, Any]) -> None:
+    update = event(2, "nodeUpdate", node=NODE, data={"it": [reference]}, output=None)
+    server.always("watch", Stream([FIRST, update, end(3, reference)]))
+    task = Task("t", client=server.client)
+    assert [later.get("data") for later in task.sync.updates][1] == {"it": [reference]}
+    assert task.sync.result.result == reference
 
 
 def test_the_type_inside_an_event_wins_over_its_name(server: ScriptedServer) -> None:

@@ -189,6 +189,19 @@ async def _all(task: Task) -> list[int | None]:
     return [update.position async for update in task]
 
 
+def test_many_tasks_use_few_connections_again(server: ScriptedServer) -> None:
+    """Started one after the other, each needs one more for its stream, which is closed with its last update."""
+    server.always("watch", from_position(*LOG))
+    for _ in range(20):
+        assert Task("t", client=server.client).sync.result.result == "done"
+    calls = {call.connection for call in server.calls() if call.operation != "watch"}
+    assert len(calls) <= 21
+    for _ in range(20):
+        Task("t", client=server.client).sync.finalized()
+    later = {call.connection for call in server.calls("prepare")[20:]}
+    assert len(later) <= 2
+
+
 # on_update
 
 

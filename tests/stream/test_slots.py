@@ -49,7 +49,7 @@ async def test_no_more_streams_are_open_than_there_are_places(
     client = server.client_with(max_streams=3)
     tasks = [Task("t", client=client) for _ in range(40)]
     waiters = [asyncio.ensure_future(task.result) for task in tasks]
-    slots = await io_thread().run_async(slots_of(server, 3))
+    slots = await io_thread().run_async(lambda: slots_of(server, 3))
     while slots._waiting < 37:
         await asyncio.sleep(0.001)
     await server.until(lambda: len(server.calls("watch")) == 3)  # and the clock stands
@@ -119,7 +119,7 @@ async def test_a_busy_stream_makes_room_at_the_end_of_its_slice(
     first = asyncio.ensure_future(Task("t", client=client).result)
     await server.until(lambda: len(server.calls("watch")) == 1)
     second = asyncio.ensure_future(Task("t", client=client).result)
-    slots = await io_thread().run_async(slots_of(server, 1))
+    slots = await io_thread().run_async(lambda: slots_of(server, 1))
     while not slots.wanted:
         await asyncio.sleep(0.001)
     while not second.done():  # never quiet for a whole second

@@ -15,14 +15,17 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from requence._transport.worker import CallbackThreads, Worker
 from requence.exceptions import ForkedHandleError, UsageError
 
-__all__ = ["IOThread", "io_thread"]
+__all__ = ["IOThread", "Work", "io_thread"]
 
 T = TypeVar("T")
+
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
+"""Makes what is to be done; called on the I/O thread."""
 
 _EXIT_DEADLINE = 5.0
 _FORK_DEADLINE = 10.0
@@ -71,11 +74,11 @@ class IOThread:
         finally:
             self.loop.close()
 
-    def submit(self, work: Coroutine[Any, Any, T], *, before_exit: bool = False) -> Future[T]:
+    def submit(self, work: Work[T], *, before_exit: bool = False) -> Future[T]:
         """Runs a coroutine on the I/O thread.
 
         Args:
-            work: The coroutine.
+            work: Makes the coroutine, there: so Ctrl-C here never leaves one behind that nobody runs.
             before_exit: Whether the end of the script waits for it (at most 5 seconds).
 
         Returns:
@@ -85,18 +88,15 @@ class IOThread:
             ForkedHandleError: This thread stayed in the parent process.
             UsageError: The interpreter is shutting down.
         """
-        try:
-            self._check_usable()
-        except UsageError:
-            work.close()
-            raise
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self._check_usable()
+        future: Future[T] = Future()
         if before_exit:
             self._due_before_exit.add(future)
             future.add_done_callback(self._due_before_exit.discard)
+        self.loop.call_soon_threadsafe(_begin, work, future)
         return future
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Work[T]) -> T:
         """Runs a coroutine on the I/O thread and blocks until it is done.
 
         However the wait ends, also by Ctrl-C, the coroutine has ended or was told to.
@@ -119,7 +119,7 @@ class IOThread:
         self._check_may_block()
         return _outcome(future)
 
-    async def run_async(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run_async(self, work: Work[T]) -> T:
         """Runs a coroutine on the I/O thread and waits for it in the running loop, whichever that is.
 
         Cancelling the wait cancels the coroutine, nothing else.
@@ -159,7 +159,7 @@ class IOThread:
         self.flush()
         if self._is_running():
             self._closed = True
-            asyncio.run_coroutine_threadsafe(self._close_on_loop(), self.loop)
+            self.loop.call_soon_threadsafe(_begin, self._close_on_loop, Future[None]())
             self._thread.join(timeout=_EXIT_DEADLINE)
 
     @contextlib.contextmanager
@@ -206,6 +206,33 @@ class IOThread:
             )
         if self._closed:
             raise UsageError("The interpreter is shutting down, so no request can be sent any more")
+
+
+def _begin(work: Work[T], future: Future[T]) -> None:
+    """Begins a coroutine on the running loop, for a future of another thread."""
+    if future.cancelled():
+        return
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work())
+
+    def tell(done: asyncio.Task[T]) -> None:
+        if done.cancelled():
+            future.cancel()
+        error = None if done.cancelled() else done.exception()
+        if not future.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(done.result())
+
+    def cancel(given_up: Future[T]) -> None:
+        if given_up.cancelled() and not task.done():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the task with it
+                loop.call_soon_threadsafe(task.cancel)
+
+    task.add_done_callback(tell)
+    future.add_done_callback(cancel)
 
 
 def _outcome(future: Future[T]) -> T:

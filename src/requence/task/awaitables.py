@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Generator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from requence._transport.io_thread import IOThread
+from requence._transport.io_thread import IOThread, Work
 
 __all__ = ["Operation", "Pending"]
 
@@ -24,9 +24,7 @@ class Pending(Generic[T_co]):
 
     __slots__ = ("_io", "_keep", "_spelling", "_wait")
 
-    def __init__(
-        self, io: IOThread, wait: Callable[[], Coroutine[Any, Any, T_co]], *, spelling: str, keep: object
-    ) -> None:
+    def __init__(self, io: IOThread, wait: Work[T_co], *, spelling: str, keep: object) -> None:
         """Makes something to await.
 
         Args:
@@ -45,7 +43,7 @@ class Pending(Generic[T_co]):
 
     async def _awaited(self) -> T_co:
         # In a coroutine of our own: its frame keeps `self`, and so the handle, which may have no other reference.
-        return await self._io.run_async(self._wait())
+        return await self._io.run_async(self._wait)
 
     def __repr__(self) -> str:
         return f"<{self._spelling}: to be awaited; without asyncio use task.sync.{self._spelling.split('.')[-1]}>"

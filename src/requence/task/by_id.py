@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from requence._client import Client, checked_client
 from requence._token import AccessToken
 from requence._transport.credentials import find_access_token
+from requence._transport.io_thread import Work
 from requence.task.arguments import check_identifier, check_optional_text
 from requence.task.snapshot import TaskSnapshot, read_snapshot
 
@@ -17,37 +17,35 @@ if TYPE_CHECKING:
 __all__ = ["abort", "get", "protect"]
 
 
-def get(task_id: str, access_token: str | None, client: Client | None) -> Coroutine[Any, Any, TaskSnapshot]:
-    """Returns the coroutine that reads a task."""
+def get(task_id: str, access_token: str | None, client: Client | None) -> Work[TaskSnapshot]:
+    """Returns what reads a task."""
     task_id, reach = check_identifier("task_id", task_id), _reach(access_token, client)
 
     async def work() -> TaskSnapshot:
         return read_snapshot(task_id, await _api(*reach).get(task_id))
 
-    return work()
+    return work
 
 
-def abort(
-    task_id: str, access_token: str | None, reason: str | None, client: Client | None
-) -> Coroutine[Any, Any, None]:
-    """Returns the coroutine that aborts a task."""
+def abort(task_id: str, access_token: str | None, reason: str | None, client: Client | None) -> Work[None]:
+    """Returns what aborts a task."""
     task_id, reason = check_identifier("task_id", task_id), check_optional_text("reason", reason)
     reach = _reach(access_token, client)
 
     async def work() -> None:
         await _api(*reach).abort(task_id, reason)
 
-    return work()
+    return work
 
 
-def protect(task_id: str, access_token: str | None, client: Client | None) -> Coroutine[Any, Any, None]:
-    """Returns the coroutine that protects a task."""
+def protect(task_id: str, access_token: str | None, client: Client | None) -> Work[None]:
+    """Returns what protects a task."""
     task_id, reach = check_identifier("task_id", task_id), _reach(access_token, client)
 
     async def work() -> None:
         await _api(*reach).protect(task_id)
 
-    return work()
+    return work
 
 
 def _reach(access_token: str | None, client: Client | None) -> tuple[AccessToken, Client]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
-from requence._transport.io_thread import io_thread
+from requence._transport.io_thread import Work, io_thread
 from requence.exceptions import UsageError
 from requence.task.arguments import (
     check_identifier,
@@ -154,7 +154,7 @@ class Task:
 
         Opens no stream, so it is cheap. Raises like `task_id`.
         """
-        return await self._run.io.run_async(self._run.id())
+        return await self._run.io.run_async(self._run.id)
 
     async def wait(self, timeout: float | None = None) -> TaskResult:
         """Waits for the result like `result`, for at most `timeout` seconds (None: without limit).
@@ -162,7 +162,8 @@ class Task:
         Raises:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
-        return await self._run.io.run_async(self._run.result(check_seconds("timeout", timeout)))
+        seconds = check_seconds("timeout", timeout)
+        return await self._run.io.run_async(lambda: self._run.result(seconds))
 
     def abort(self, reason: str | None = None) -> Operation:
         """Aborts the task; one that was not started yet is not started at all.
@@ -177,7 +178,7 @@ class Task:
             TaskAbortException: The service refused.
         """
         reason = check_optional_text("reason", reason)
-        return self._operate("abort", self._run.abort(reason))
+        return self._operate("abort", lambda: self._run.abort(reason))
 
     def protect(self) -> Operation:
         """Protects the task from automatic cleanup. Sent and waited for like `abort`.
@@ -185,9 +186,9 @@ class Task:
         Raises:
             TaskProtectException: The service refused.
         """
-        return self._operate("protect", self._run.protect())
+        return self._operate("protect", self._run.protect)
 
-    def _operate(self, verb: str, work: Coroutine[Any, Any, None]) -> Operation:
+    def _operate(self, verb: str, work: Work[None]) -> Operation:
         future = self._run.io.submit(work, before_exit=True)
         operation = Operation(self._run.io, f"{verb} of {self!r}", future)
         try:

@@ -144,7 +144,7 @@ class _Cursor(Generic[T]):
             with suppress(IndexError):
                 return self._source.pop()
             with self._closing_on_error():
-                if not self._io.run(self._ready()):
+                if not self._io.run(self._ready):
                     self.close()
         return None
 
@@ -154,7 +154,7 @@ class _Cursor(Generic[T]):
             with suppress(IndexError):
                 return self._source.pop()
             with self._closing_on_error():
-                if not await self._io.run_async(self._ready()):
+                if not await self._io.run_async(self._ready):
                     self.close()
         return None
 

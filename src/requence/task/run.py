@@ -48,7 +48,7 @@ class Run:
         self._callbacks = callbacks
         self._begun: Start | None = None
         self._follow: Follow | None = None
-        io.submit(self._begin(), before_exit=True)
+        io.submit(self._begin, before_exit=True)
 
     @property
     def known_id(self) -> str | None:

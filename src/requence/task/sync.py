@@ -30,17 +30,17 @@ class SyncTask:
             RequenceUnreachableException: The service could not be reached.
             StartUncertainError: Whether the task was started is not known.
         """
-        return self._run.io.run(self._run.id())
+        return self._run.io.run(self._run.id)
 
     @property
     def url(self) -> str | None:
         """The page of the task, None if the service names none; blocks and raises like `id`."""
-        return self._run.io.run(self._run.url())
+        return self._run.io.run(self._run.url)
 
     @property
     def result(self) -> TaskResult:
         """The result; blocks until the task has ended. Raises like `await task.result`."""
-        return self._run.io.run(self._run.result())
+        return self._run.io.run(self._run.result)
 
     @property
     def updates(self) -> Items[Update]:
@@ -64,15 +64,17 @@ class SyncTask:
         Raises:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
-        return self._run.io.run(self._run.result(check_seconds("timeout", timeout)))
+        seconds = check_seconds("timeout", timeout)
+        return self._run.io.run(lambda: self._run.result(seconds))
 
     def abort(self, reason: str | None = None) -> None:
         """Aborts the task and blocks until that was confirmed. Raises `TaskAbortException` if refused."""
-        self._run.io.run(self._run.abort(check_optional_text("reason", reason)))
+        reason = check_optional_text("reason", reason)
+        self._run.io.run(lambda: self._run.abort(reason))
 
     def protect(self) -> None:
         """Protects the task and blocks until that was confirmed. Raises `TaskProtectException` if refused."""
-        self._run.io.run(self._run.protect())
+        self._run.io.run(self._run.protect)
 
     def __repr__(self) -> str:
         return f"<the blocking face of {self._task!r}>"

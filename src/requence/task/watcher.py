@@ -200,7 +200,7 @@ class _Watching:
         self.since = since
         self.broadcast = Broadcast[Seen]()
         self._stopped = False
-        self._running = io.submit(self._run(token, client, callbacks, only=only, ack=ack))
+        self._running = io.submit(lambda: self._run(token, client, callbacks, only=only, ack=ack))
 
     @property
     def has_ended(self) -> bool:
