@@ -17,7 +17,7 @@ from requence._transport.connection import Watched
 from requence._transport.event_log import EventLog
 from requence._transport.event_stream import EventStream
 from requence.exceptions import AckFailedError, RequenceError, TaskException
-from requence.task.callback import Callbacks
+from requence.task.callbacks import Callbacks
 from requence.task.context import Context
 from requence.task.delivery import delivery
 from requence.task.hub import Seat

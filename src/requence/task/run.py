@@ -14,7 +14,7 @@ from requence._client import Client
 from requence._token import AccessToken
 from requence._transport.io_thread import IOThread
 from requence.exceptions import TaskWaitTimeout
-from requence.task.callback import Callbacks
+from requence.task.callbacks import Callbacks
 from requence.task.feed import Feed
 from requence.task.iterate import Opening
 from requence.task.order import Order

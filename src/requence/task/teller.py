@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 
 from requence.exceptions import RequenceError
-from requence.task.callback import Callbacks
+from requence.task.callbacks import Callbacks
 from requence.task.feed import Feed
 from requence.task.updates import Update
 

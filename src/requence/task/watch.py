@@ -13,7 +13,7 @@ from requence._transport.event_stream import EventStream, Observer
 from requence._transport.retry import is_gateway_status
 from requence.exceptions import RequenceError, RequenceUnreachableException, TaskException
 from requence.task.broadcast import Broadcast, Inbox
-from requence.task.callback import Callbacks
+from requence.task.callbacks import Callbacks
 from requence.task.delivery import Delivery, delivery
 from requence.task.states import TaskStates
 from requence.task.updates import TERMINAL_TYPES, Update

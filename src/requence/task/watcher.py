@@ -15,7 +15,7 @@ from requence._transport.io_thread import IOThread, io_thread
 from requence.exceptions import ConfigurationError, RequenceUnreachableException, UsageError
 from requence.task.arguments import check_since
 from requence.task.broadcast import Broadcast, Inbox
-from requence.task.callback import Callbacks
+from requence.task.callbacks import Callbacks
 from requence.task.iterate import AsyncItems, AsyncIteration, Items, Opening
 from requence.task.updates import Update
 
