@@ -50,6 +50,21 @@ async def test_updates_after_a_position(server: ScriptedServer, position: int) -
     assert [call.json["lastPosition"] for call in server.calls("watch")] == [position] * 2
 
 
+@pytest.mark.parametrize("position", [0, 1, 2, 3])
+def test_updates_after_a_position_of_a_service_that_replays_everything(
+    server: ScriptedServer, position: int
+) -> None:
+    """Also the event at the position itself comes again, and so does one after it that has no id of its own."""
+    between = event(None, "nodeUpdate", node=NODE, data="half way", output=None, updateId="b")
+    server.script("watch", Stream([FIRST]), Stream([FIRST, between, FIRST]), Stream([FIRST, between, SECOND]))
+    server.always("watch", Stream([FIRST, between, SECOND, end(3, "done"), LAST]))
+    server.always("get", report("successful", result="done"))
+    updates = list(Task("t", client=server.client).sync.updates_after(position))
+    expected = [(1, None), (1, "half way"), (2, "text"), (3, None)][position:] or [(None, None)]
+    assert [(update.position, update.get("data")) for update in updates] == expected
+    assert updates[-1].synthetic is (position == 3)
+
+
 def test_updates_after_a_position_survive_a_loss(server: ScriptedServer) -> None:
     server.script("watch", Stream([SECOND, b"id: 3\nevent: ta"], end="reset"), from_position(*LOG))
     updates = list(Task("t", client=server.client).sync.updates_after(1))

@@ -442,8 +442,8 @@ async def test_stop_ends_every_iteration_at_once(server: ScriptedServer) -> None
 
     readers = [asyncio.create_task(read()), asyncio.create_task(asyncio.to_thread(read_blocking))]
     await server.until(lambda: len(server.calls("watch-all")) == 1)
-    async for _ in watcher:
-        break
+    while len(watcher._watching.broadcast._inboxes) < 2:
+        await asyncio.sleep(0.001)
     watcher.stop()
     for count in await asyncio.gather(*readers):
         assert count <= 1

@@ -59,7 +59,9 @@ class EventLog:
     """
 
     def __init__(self, position: int | None = None) -> None:
+        """Begins after a position, by default at the start of the log."""
         self.position = position
+        self._read_elsewhere = position  # the event at this position may be replayed, too
         self._last_key: int | None = None  # of the event that brought the present position
         self._unnumbered: set[int] = set()
         self._damaged: set[tuple[int | None, int]] = set()
@@ -75,25 +77,25 @@ class EventLog:
         position = _position(event.id)
         if position is not None and self.position is not None and position < self.position:
             return None
+        read_elsewhere = position is not None and position == self._read_elsewhere
+        if read_elsewhere:
+            self._read_elsewhere = (
+                None  # what comes after it without an id of its own bears the same position
+            )
         try:
             payload = _object(event.data)
         except (ValueError, RecursionError) as error:
-            self._note_damage(position, event, str(error))
+            if not read_elsewhere:
+                self._note_damage(position, event, str(error))
             return None
         update_id = payload.get("updateId")
         key = hash(update_id if isinstance(update_id, str) else (event.name, event.data))
+        if read_elsewhere:
+            self._last_key = key
+            return None
         if self._is_known(position, key):
             return None
         return LogEvent(position, event.name, payload)
-
-    def copy(self) -> EventLog:
-        """Returns a log that has read the same, and goes on by itself."""
-        other = EventLog(self.position)
-        other._last_key = self._last_key
-        other._unnumbered = self._unnumbered.copy()
-        other._damaged = self._damaged.copy()
-        other._skipped = self._skipped.copy()
-        return other
 
     def _is_known(self, position: int | None, key: int) -> bool:
         """Says whether an event was read before, and remembers it."""
