@@ -60,8 +60,9 @@ def test_updates_after_a_position_of_a_service_that_replays_everything(
     server.always("watch", Stream([FIRST, between, SECOND, end(3, "done"), LAST]))
     server.always("get", report("successful", result="done"))
     updates = list(Task("t", client=server.client).sync.updates_after(position))
-    expected = [(1, None), (1, "half way"), (2, "text"), (3, None)][position:] or [(None, None)]
-    assert [(update.position, update.get("data")) for update in updates] == expected
+    log = [(1, None), (1, "half way"), (2, "text"), (3, None)]
+    expected = {0: log, 1: log[1:], 2: log[3:], 3: [(None, None)]}
+    assert [(update.position, update.get("data")) for update in updates] == expected[position]
     assert updates[-1].synthetic is (position == 3)
 
 
