@@ -58,6 +58,7 @@ def test_updates_after_a_position_of_a_service_that_replays_everything(
     between = event(None, "nodeUpdate", node=NODE, data="half way", output=None, updateId="b")
     server.script("watch", Stream([FIRST]), Stream([FIRST, between, FIRST]), Stream([FIRST, between, SECOND]))
     server.always("watch", Stream([FIRST, between, SECOND, end(3, "done"), LAST]))
+    server.script("get", report("running"), report("running"))
     server.always("get", report("successful", result="done"))
     updates = list(Task("t", client=server.client).sync.updates_after(position))
     log = [(1, None), (1, "half way"), (2, "text"), (3, None)]
