@@ -56,7 +56,7 @@ async def test_no_more_streams_are_open_than_there_are_places(
     gate.open()
     assert [result.result for result in await asyncio.gather(*waiters)] == ["done"] * 40
     assert len(server.calls("watch")) == 40
-    assert (slots._free, slots._waiting, slots._leases) == (3, 0, set())
+    assert (slots._free, slots._waiting, slots._leases) == (3, 0, {})
 
 
 async def slots_of(server: ScriptedServer, count: int) -> Slots:

@@ -129,7 +129,7 @@ class Connection:
             async with session().open_stream(request, timeout=self._api.client.call_timeout) as stream:
                 await self._check_answer(stream)
                 self.opened = True
-                self._hear()
+                self._lease.event_seen(self._hear())  # what there is comes from now on
                 self._silence.connection_opened()
                 on_open()
                 async with aclosing(self._read(stream, on_skip, hurry=hurry)) as events:
@@ -149,7 +149,8 @@ class Connection:
     async def _read(
         self, stream: OpenStream, on_skip: Callable[[DamagedEventError], None], *, hurry: bool
     ) -> AsyncGenerator[LogEvent]:
-        while chunk := await self._next_chunk(stream, hurry=hurry):
+        silent_at = self._limit(hurry=hurry)
+        while chunk := await self._next_chunk(stream, silent_at, hurry=hurry):
             comments = self._parser.comments
             events = self._parser.feed(chunk)
             now = self._hear()
@@ -166,9 +167,13 @@ class Connection:
                     self.progress = True
                     self._lease.event_seen(now)
                     yield event
+                    if hurry:
+                        silent_at = self._limit(hurry=True)
             self._parser.feed(b"")  # raises if the same bytes have begun an event that is too large
-            if not hurry and self._lease.is_over(now):
-                raise DropError(Drop.LET_GO, _PLACE_NEEDED)
+            if not hurry:
+                silent_at = self._limit(hurry=False)
+                if self._lease.is_over(now):
+                    raise DropError(Drop.LET_GO, _PLACE_NEEDED)
 
     def _check_end(self, stream: OpenStream) -> None:
         """Looks at how the answer has ended.
@@ -181,17 +186,21 @@ class Connection:
         if not stream.end_is_marked:
             raise DropError(Drop.CLOSED, "the connection of the stream was closed")
 
-    async def _next_chunk(self, stream: OpenStream, *, hurry: bool) -> bytes:
+    def _limit(self, *, hurry: bool) -> float:
+        """Returns until when something must come: in a hurry an event, else anything."""
+        return self._loop.time() + (self._api.client.call_timeout if hurry else self._silence.seconds)
+
+    async def _next_chunk(self, stream: OpenStream, silent_at: float, *, hurry: bool) -> bytes:
         """Waits for more bytes; returns none at the end."""
-        silence = self._api.client.call_timeout if hurry else self._silence.seconds
-        silent_at = self._loop.time() + silence
+        began = self._loop.time()
         try:
             async with asyncio.timeout_at(silent_at) if hurry else self._lease.waiting_until(silent_at):
                 return await stream.read()
         except TimeoutError:
             if self._loop.time() < silent_at - _CLOCK_RESOLUTION:
                 raise DropError(Drop.LET_GO, _PLACE_NEEDED) from None
-            raise DropError(Drop.COMPLETE, f"the stream was silent for {silence:g} seconds") from None
+            silence = self._loop.time() - began
+            raise DropError(Drop.COMPLETE, f"the stream was silent for {silence:.0f} seconds") from None
 
     async def _until_room(self) -> None:
         """Keeps the connection for a while for a consumer who cannot take more now."""

@@ -32,8 +32,9 @@ _logger = logging.getLogger("requence.transport")
 
 _SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be called again at once for ever
 # How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
-# new: where it broke off, and where nothing tells whether it did. With the pauses that is a minute, and a second.
-_LOOKS = {Drop.BROKEN: 10, Drop.CLOSED: 3}
+# new: where it broke off or was refused, and where nothing tells whether it did. With the pauses these take a
+# minute, and a second.
+_LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3}
 _EMPTY_SLICES = 4  # after which a service that may only be slow to begin its stream is asked how the task is
 
 
@@ -99,6 +100,7 @@ class EventStream(Generic[E]):
         self._patience = Patience(api.client.patience, what=watched.name, now=self._loop.time())
         self._looks = Counter[Drop]()  # without anything new between them
         self._empty_slices = 0
+        self._had_a_place = False
 
     async def events(self) -> AsyncGenerator[LogEvent]:
         """Yields each event once, in order, until the consumer stops or the task is over.
@@ -126,6 +128,7 @@ class EventStream(Generic[E]):
                     drop = DropError(Drop.COMPLETE, "the service closed the stream")
                 finally:
                     self._take_over(connection)
+            lasted = connection.opened and self._loop.time() - began > _SHORT_CONNECTION
             if drop.how is Drop.LET_GO and connection.progress:
                 continue
             if not connection.progress and self._tells_nothing_new(drop):
@@ -138,7 +141,6 @@ class EventStream(Generic[E]):
             self._observer.lost(drop)
             if self._patience.is_over(self._loop.time()) and await self._is_settled_at_last(drop):
                 return
-            lasted = connection.opened and self._loop.time() - began > _SHORT_CONNECTION
             if connection.progress or lasted:
                 pauses = 0
             await self._pause(pauses, drop)
@@ -153,7 +155,8 @@ class EventStream(Generic[E]):
             self._patience.excuse(self._loop.time() - asked)
             yield Lease()
             return
-        async with self._slots.lease() as lease:
+        async with self._slots.lease(again=self._had_a_place) as lease:
+            self._had_a_place = True
             self._patience.excuse(self._loop.time() - asked)
             yield lease
 
@@ -179,7 +182,7 @@ class EventStream(Generic[E]):
         if drop.how in _LOOKS and self.ended_with is not None:
             self._looks[drop.how] += 1
             return self._looks[drop.how] > _LOOKS[drop.how]
-        return drop.how in (Drop.COMPLETE, *_LOOKS)
+        return drop.how in (Drop.COMPLETE, Drop.BROKEN, Drop.CLOSED)
 
     def _skipped(self, damage: DamagedEventError) -> None:
         _logger.error(

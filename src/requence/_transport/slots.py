@@ -1,8 +1,10 @@
 """Places for event streams: where there are more tasks to follow than streams may be open, they take turns.
 
 A stream that has shown all there was, and is quiet, loses nothing by being closed: it is opened again from its
-position when its turn comes. So a place is asked back only while somebody waits for one; a quiet stream gives it
-up after a moment, a busy one at the end of a longer slice. Places are handed out in the order of asking.
+position when its turn comes. So for each stream that waits for a place, the one that has held its place for longest
+is asked to give it up: at once for a newcomer, after a moment for one that has given up its own before, so that a
+few too many do not keep all the others moving. A quiet stream then leaves, a busy one at the end of a longer slice.
+Places are handed out in the order of asking.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._leases: set[Lease] = set()
+        self._leases: dict[Lease, None] = {}  # the longest held first
         self._queue: deque[asyncio.Future[None]] = deque()  # who gave up waiting stays in it until its turn
         self._waiting = 0
 
@@ -33,27 +35,30 @@ class Slots:
         return self._waiting > 0
 
     @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Lease]:
-        """Waits for a place, and holds it during the context."""
+    async def lease(self, *, again: bool = False) -> AsyncGenerator[Lease]:
+        """Waits for a place, and holds it during the context.
+
+        Args:
+            again: Whether this stream has had a place before, and so can wait for the next.
+        """
         if self._free:
             self._free -= 1
         else:
-            await self._turn()
-        lease = Lease(self)
-        self._leases.add(lease)
+            await self._turn(ask_after=_QUIET if again else 0.0)
+        lease = Lease()
+        self._leases[lease] = None
         try:
             yield lease
         finally:
-            self._leases.discard(lease)
+            del self._leases[lease]
             self._give_back()
 
-    async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
+    async def _turn(self, *, ask_after: float) -> None:
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
         self._queue.append(turn)
         self._waiting += 1
-        if self._waiting == 1:
-            for lease in self._leases:
-                lease.shorten()
+        asking = loop.call_later(ask_after, self._ask_for_one)
         try:
             await turn
         except asyncio.CancelledError:
@@ -61,7 +66,17 @@ class Slots:
                 self._give_back()  # its turn had come in the same moment
             raise
         finally:
+            asking.cancel()
             self._waiting -= 1
+            if not self._waiting:
+                for lease in self._leases:
+                    lease.asked_back = False
+
+    def _ask_for_one(self) -> None:
+        for lease in self._leases:
+            if not lease.asked_back:
+                lease.ask_back()
+                return
 
     def _give_back(self) -> None:
         while self._queue:
@@ -73,10 +88,14 @@ class Slots:
 
 
 class Lease:
-    """The right to hold one stream open; without `slots` it is never asked back."""
+    """The right to hold one stream open.
 
-    def __init__(self, slots: Slots | None = None) -> None:
-        self._slots = slots
+    Attributes:
+        asked_back: Whether somebody wants its place.
+    """
+
+    def __init__(self) -> None:
+        self.asked_back = False
         self._wait: asyncio.Timeout | None = None
         self._began = self._last_event = asyncio.get_running_loop().time()
 
@@ -93,13 +112,12 @@ class Lease:
         """Says whether the place is to be given up now."""
         return now >= self._end()
 
-    def shorten(self) -> None:
-        """Applies the end of the lease to a wait that began when nobody wanted the place."""
+    def ask_back(self) -> None:
+        """Lets the lease end; also a wait that has begun already."""
+        self.asked_back = True
         if self._wait is not None:
             with suppress(RuntimeError):  # that wait is over
                 self._wait.reschedule(min(self._wait.when() or self._end(), self._end()))
 
     def _end(self) -> float:
-        if self._slots is None or not self._slots.wanted:
-            return float("inf")
-        return min(self._last_event + _QUIET, self._began + _SLICE)
+        return min(self._last_event + _QUIET, self._began + _SLICE) if self.asked_back else float("inf")

@@ -114,6 +114,10 @@ class Callbacks:
                 await cast("Awaitable[object]", function(*args))
             except Exception:
                 _log.exception("%s has failed", name)
+            except asyncio.CancelledError:
+                if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
+                    raise  # its loop ends
+                _log.exception("%s has failed", name)
 
     def _call_each(
         self, name: str, function: Callable[..., object], calls: Sequence[tuple[Any, ...]]
@@ -121,7 +125,7 @@ class Callbacks:
         for args in calls:
             try:
                 function(*args)
-            except Exception:
+            except BaseException:  # also `sys.exit`: this is a thread of ours, and not the script
                 _log.exception("%s has failed", name)
 
 

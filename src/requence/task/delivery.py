@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 from requence._token import AccessToken
@@ -11,14 +13,18 @@ from requence.exceptions import RequenceError, RequenceUnreachableException, Tas
 
 __all__ = ["Delivery", "delivery"]
 
+_REMEMBERED = 4096
+
+
+_Key: TypeAlias = tuple[asyncio.AbstractEventLoop, AccessToken, str]
+
 
 class Delivery:
     """The acknowledgement of one task: confirmed once, however many consumers have seen its end."""
 
-    def __init__(self, api: Api, task_id: str) -> None:
+    def __init__(self, api: Api, key: _Key) -> None:
         self._api = api
-        self._task_id = task_id
-        self._confirmed = False
+        self._key = key
         self._confirming: asyncio.Task[RequenceError | None] | None = None
 
     async def confirm(self) -> RequenceError | None:
@@ -26,7 +32,7 @@ class Delivery:
 
         The request is repeated as needed. What has failed for good may be tried again with a new call.
         """
-        if self._confirmed:
+        if self._key in _confirmed:
             return None
         if self._confirming is None or self._confirming.done():
             self._confirming = asyncio.create_task(self._confirm())
@@ -34,16 +40,17 @@ class Delivery:
 
     async def _confirm(self) -> RequenceError | None:
         try:
-            await self._api.ack(self._task_id)
+            await self._api.ack(self._key[2])
         except (TaskException, RequenceUnreachableException) as error:
             return error
-        self._confirmed = True
+        _confirmed[self._key] = None
+        if len(_confirmed) > _REMEMBERED:
+            _confirmed.popitem(last=False)
         return None
 
 
-_deliveries: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, AccessToken, str], Delivery] = (
-    WeakValueDictionary()
-)
+_deliveries: WeakValueDictionary[_Key, Delivery] = WeakValueDictionary()
+_confirmed: OrderedDict[_Key, None] = OrderedDict()  # by whatever handle or watcher, maybe gone by now
 
 
 def delivery(api: Api, task_id: str) -> Delivery:
@@ -51,5 +58,5 @@ def delivery(api: Api, task_id: str) -> Delivery:
     key = (asyncio.get_running_loop(), api.token, task_id)
     found = _deliveries.get(key)
     if found is None:
-        found = _deliveries[key] = Delivery(api, task_id)
+        found = _deliveries[key] = Delivery(api, key)
     return found

@@ -112,7 +112,7 @@ class Follow:
                     context = update.context
                     last = self._ends_task(update)
                     if last:
-                        await self._settle(update)
+                        await self._settle_from(update, whole=after is None)
                     yield update
                     if last:
                         return
@@ -204,6 +204,18 @@ class Follow:
             raise self._ack_failed(refused, None) from refused
         return await poll(self._api, self._started.task_id, FINAL_STATUSES)
 
+    async def _settle_from(self, update: Update, *, whole: bool) -> None:
+        """Settles from the last update of a stream; what a stream that began later has not shown is asked for."""
+        if not whole and self._last is None:
+            try:
+                report = await ask_patiently(self._api, self._started.task_id)
+            except RequenceError:  # whoever wants the outcome follows the task from its beginning
+                if _wants_ack(update):
+                    await self._delivery.confirm()
+                return
+            update = update.with_context(_completed(update.context, report))
+        await self._settle(update)
+
     async def _settle(self, update: Update) -> None:
         """Fixes the outcome for everybody, once; acknowledges it first where the service asks for that.
 
@@ -215,7 +227,7 @@ class Follow:
 
     async def _settle_once(self, update: Update) -> None:
         outcome = outcome_of(update, task_url=self._started.url, task_template=self._task_template)
-        if getattr(update, "require_ack", None) is True:
+        if _wants_ack(update):
             refused = await self._delivery.confirm()
             if refused is not None:
                 outcome = self._ack_failed(refused, outcome)
@@ -240,6 +252,10 @@ class Follow:
         )
         error.__cause__ = refused
         return error
+
+
+def _wants_ack(update: Update) -> bool:
+    return getattr(update, "require_ack", None) is True
 
 
 def _take_note(watching: asyncio.Task[None]) -> None:

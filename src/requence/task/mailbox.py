@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
 
 from requence.task.shared import fresh
@@ -60,10 +61,10 @@ class Mailbox(Generic[T]):
 
     def empty(self) -> list[Parcel[T]]:
         """Takes everything out, for somebody else."""
-        parcels: Iterable[Parcel[T]] = [*((item, None) for item in self._items), *self._held]
-        self._items.clear()
+        parcels: list[Parcel[T]] = [(item, None) for item in self.take()]
+        parcels += self._held
         self._held.clear()
-        return list(parcels)
+        return parcels
 
     def pop(self) -> T:
         """Returns the next item.
@@ -75,8 +76,10 @@ class Mailbox(Generic[T]):
 
     def take(self) -> list[T]:
         """Returns all that `pop` would return now."""
-        taken = list(self._items)
-        self._items.clear()
+        taken: list[T] = []
+        with suppress(IndexError):  # one by one, since the consumer may take some meanwhile
+            while True:
+                taken.append(self._items.popleft())
         return taken
 
     async def ready(self) -> bool:

@@ -45,10 +45,10 @@ class Run:
         self.order = order
         self._token = token
         self._client = client
-        self._callbacks = callbacks
         self._begun: Start | None = None
         self._follow: Follow | None = None
-        io.submit(self._begin, before_exit=True)
+        # Not kept here: a callback may belong to what holds the handle, which must be collected all the same.
+        io.submit(lambda: self._begin(callbacks), before_exit=True)
 
     @property
     def known_id(self) -> str | None:
@@ -121,11 +121,11 @@ class Run:
         if self._follow is not None:
             self._follow.release()
 
-    async def _begin(self) -> None:
+    async def _begin(self, callbacks: Callbacks) -> None:
         start = self._start()
         await start.run()
-        if start.started is not None and "on_update" in self._callbacks:
-            (await self._followed()).tell(self._callbacks)
+        if start.started is not None and "on_update" in callbacks:
+            (await self._followed()).tell(callbacks)
 
     async def _started(self) -> Started:
         with LongWait(lambda: self.describe("the start")).waiting():

@@ -36,9 +36,8 @@ class Teller:
         """Begins to read."""
         self.released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._feed = Feed(updates, on_full=self.release)
-        self._callbacks = callbacks
         self._task_id = task_id
-        task = asyncio.create_task(self._tell(), name=f"on_update of {task_id}")
+        task = asyncio.create_task(self._tell(callbacks), name=f"on_update of {task_id}")
         _tellers.add(task)
         task.add_done_callback(_tellers.discard)
 
@@ -47,10 +46,10 @@ class Teller:
         if not self.released.done():
             self.released.set_result(None)
 
-    async def _tell(self) -> None:
+    async def _tell(self, callbacks: Callbacks) -> None:
         try:
             while await self._feed.ready():
-                await self._callbacks.call_each("on_update", [(update,) for update in self._feed.take()])
+                await callbacks.call_each("on_update", [(update,) for update in self._feed.take()])
         except RequenceError as error:
             _log.error("on_update is given no more updates of task %s: %s", self._task_id, error)
         except RuntimeError as error:
