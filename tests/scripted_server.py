@@ -172,6 +172,7 @@ class Stream:
         content_type: The answer's content type.
         chunked: Whether the end of the answer is marked; else it lasts until the connection is closed.
         status: The HTTP status.
+        when: Do not even begin to answer before this gate is open.
     """
 
     chunks: Sequence[bytes | Gate] = ()
@@ -179,6 +180,7 @@ class Stream:
     content_type: str = "text/event-stream"
     chunked: bool = True
     status: int = 200
+    when: Gate | None = None
 
 
 Step: TypeAlias = "Answer | Lose | Stream | Callable[[Call], Answer | Lose | Stream]"
@@ -382,18 +384,20 @@ class ScriptedServer:
     ) -> bool:
         headers = {"Content-Type": stream.content_type, "Cache-Control": "no-store"}
         headers |= {"Transfer-Encoding": "chunked"} if stream.chunked else {"Connection": "close"}
+        if stream.when is not None:
+            await stream.when.wait()
         writer.write(_head(stream.status, headers))
         leaving = asyncio.ensure_future(_closed_by_client(reader))
         playing = asyncio.ensure_future(self._play(stream, writer))
         try:
             await asyncio.wait({leaving, playing}, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done():
+            if not playing.done() or playing.exception() is not None:
                 with self._changed:
                     call.left = True
                     self._changed.notify_all()
             elif stream.end == "reset":
                 reset(writer)
-            return playing.done() and stream.end == "close" and stream.chunked
+            return playing.done() and not call.left and stream.end == "close" and stream.chunked
         finally:
             for task in (leaving, playing):
                 task.cancel()

@@ -6,7 +6,10 @@ import asyncio
 import gc
 import logging
 import threading
+import time
 import tracemalloc
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -73,6 +76,27 @@ def test_updates_after_a_position_survive_a_loss(server: ScriptedServer) -> None
     assert [update.position for update in updates] == [2, 3]
     assert updates[0].context.get_node_data("ocr") == "text"
     assert [call.json["lastPosition"] for call in server.calls("watch")] == [1, 2]
+
+
+def test_a_reader_who_begins_late_does_not_settle_half_an_outcome(server: ScriptedServer) -> None:
+    """The result has the data of all nodes, also of those that the first to see the end has not seen."""
+    server.always("watch", from_position(*LOG))
+    nodes = {"nodesData": [{"alias": "ocr", "data": "text"}], "nodesError": []}
+    server.always("get", report("successful", result="done", input={"a": 1}, **nodes))
+    task = Task("t", client=server.client)
+    assert [update.position for update in task.sync.updates_after(2)] == [3]
+    result = task.sync.result
+    assert (result.result, result.input, result.get_node_data("ocr")) == ("done", {"a": 1}, "text")
+
+
+def test_a_reader_who_begins_late_while_the_task_cannot_be_asked_for(server: ScriptedServer) -> None:
+    server.always("watch", from_position(*LOG[:2], end(3, "done", requireAck=True)))
+    server.always("get", Answer(403, "not you"))
+    task = Task("t", client=server.client)
+    assert [update.position for update in task.sync.updates_after(2)] == [3]
+    assert len(server.calls("ack")) == 1
+    assert task.sync.result.get_node_data("ocr") == "text"  # from a stream of its own
+    assert len(server.calls("watch")) == 2
 
 
 def test_updates_after_the_last_one_are_the_end_alone(server: ScriptedServer) -> None:
@@ -295,6 +319,63 @@ def test_a_failing_on_update_is_logged_and_called_on(
     records = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.getMessage() for record in records][:1] == ["on_update has failed"]
     assert "a fault in the callback" in str(records[0].exc_info)
+
+
+def test_an_on_update_that_exits_ends_nothing(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always("watch", from_position(*LOG))
+    told = Told()
+
+    def on_update(update: Update) -> None:
+        told(update)
+        raise SystemExit(3)
+
+    assert Task("t", client=server.client, on_update=on_update).sync.result.result == "done"
+    assert told.until(3) == [1, 2, 3]
+    assert Task("t", client=server.client).sync.result.result == "done"
+    assert any("on_update has failed" in record.getMessage() for record in caplog.records)
+
+
+async def test_a_coroutine_on_update_that_cancels_itself_is_called_on(server: ScriptedServer) -> None:
+    server.always("watch", from_position(*LOG))
+    seen: list[int | None] = []
+    done = asyncio.Event()
+
+    async def on_update(update: Update) -> None:
+        seen.append(update.position)
+        if isinstance(update, TaskEnd):
+            done.set()
+        raise asyncio.CancelledError
+
+    Task("t", client=server.client, on_update=on_update)
+    await asyncio.wait_for(done.wait(), 10)
+    assert seen == [1, 2, 3]
+
+
+def test_a_handle_whose_callback_belongs_to_its_owner_is_collected(server: ScriptedServer) -> None:
+    server.always("watch", from_position(*LOG))
+
+    class Owner:
+        def __init__(self) -> None:
+            self.types: list[str] = []
+            self.task = Task("t", client=server.client, on_update=self.note)
+
+        def note(self, update: Update) -> None:
+            self.types.append(update.type)
+
+    owner = Owner()
+    assert owner.task.sync.result.result == "done"
+    gone = weakref.ref(owner.task)
+    del owner
+    check_until(lambda: gc.collect() >= 0 and gone() is None)
+
+
+def check_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.001)
 
 
 async def test_a_coroutine_on_update_runs_on_the_loop_of_its_maker(server: ScriptedServer) -> None:

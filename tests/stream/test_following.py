@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any, Literal
 
@@ -276,6 +277,35 @@ def test_an_ended_task_whose_log_breaks_off_each_time(
     with short_pauses():
         assert Task("t", client=server.client).sync.result.result == 7
     assert len(server.calls("watch")) == watches
+
+
+def test_an_ended_task_whose_stream_is_only_kept_alive(server: ScriptedServer) -> None:
+    """Signs of life are no updates: what there is to say is in the log."""
+    gates = [Gate() for _ in range(200)]
+    comments = [piece for gate in gates for piece in (gate, b": keep-alive\n\n")]
+    server.script("watch", Stream())
+    server.always("watch", Stream(comments, end="open"))
+    server.always("get", report("successful", result=7))
+    task = Task("t", client=server.client_with(call_timeout=0.5))
+    waiting = threading.Thread(target=lambda: task.sync.result)
+    waiting.start()
+    opened = 0
+    while waiting.is_alive() and opened < len(gates):
+        gates[opened].open()
+        opened += 1
+        waiting.join(0.05)
+    waiting.join()
+    assert opened < len(gates), "it waited as long as there were comments"
+    assert task.sync.result.result == 7
+
+
+def test_an_ended_task_whose_stream_is_refused_from_then_on(server: ScriptedServer) -> None:
+    server.script("watch", Stream())
+    server.always("watch", Answer(503))
+    server.always("get", report("successful", result=7))
+    with short_pauses():
+        assert Task("t", client=server.client_with(patience=None)).sync.result.result == 7
+    assert len(server.calls("watch")) == 12
 
 
 def test_an_ended_task_whose_stream_stays_silent(server: ScriptedServer) -> None:

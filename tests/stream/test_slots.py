@@ -149,6 +149,44 @@ async def test_a_service_slow_to_begin_its_streams_is_asked_for_the_end(
     assert server.operations[:gets].count("watch") >= 4
 
 
+async def test_one_task_too_many_does_not_keep_the_others_moving(
+    server: ScriptedServer, clock: FakeClock
+) -> None:
+    server.always("watch", from_position(LOG[0], end="open"))
+    client = server.client_with(max_streams=5)
+    tasks = [Task("t", client=client) for _ in range(6)]
+    waiters = [asyncio.ensure_future(task.result) for task in tasks]
+    slots = await io_thread().run_async(lambda: slots_of(server, 5))
+    while not slots.wanted:
+        await asyncio.sleep(0.001)
+    for _ in range(4 * 30):
+        await asyncio.to_thread(clock.move_on, 0.25)
+        await asyncio.sleep(0.005)
+    assert 15 <= len(server.calls("watch")) <= 6 + 30  # one turn in a second, whatever the number of places
+    server.always("watch", from_position(*LOG, end="open"))
+    pending = set(waiters)
+    while pending:
+        await asyncio.to_thread(clock.move_on, 0.25)
+        _, pending = await asyncio.wait(pending, timeout=0.005)
+    assert {waiter.result().result for waiter in waiters} == {"done"}
+
+
+async def test_a_service_slow_to_answer_has_its_time(server: ScriptedServer, clock: FakeClock) -> None:
+    """A turn begins when the stream is open, not when it was asked for."""
+    gates = [Gate(), Gate()]
+    server.script("watch", *(Stream(LOG, when=gate) for gate in gates))
+    client = server.client_with(max_streams=1)
+    waiters = [asyncio.ensure_future(Task("t", client=client).result) for _ in range(2)]
+    slots = await io_thread().run_async(lambda: slots_of(server, 1))
+    while not slots.wanted:
+        await asyncio.sleep(0.001)
+    for number, gate in enumerate(gates, 1):
+        await server.until(lambda count=number: len(server.calls("watch")) == count)  # type: ignore[misc]
+        await asyncio.to_thread(clock.move_on, 20)
+        gate.open()
+    assert [(await waiter).result for waiter in waiters] == ["done", "done"]
+
+
 async def test_who_stops_waiting_takes_no_turn(server: ScriptedServer) -> None:
     server.always("watch", Stream([LOG[0]], end="open"))
     client = server.client_with(max_streams=1)

@@ -8,6 +8,7 @@ import logging
 import pickle
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
@@ -30,12 +31,14 @@ from requence.task import (
     RequenceUnreachableException,
     StreamEventTooLarge,
     StreamInterruptedError,
+    Task,
     TaskException,
     TaskNotFoundError,
     TaskWatcher,
     UnauthorizedError,
     Update,
 )
+from requence.task.mailbox import Mailbox
 from requence.task.states import TaskStates
 
 SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -427,6 +430,17 @@ def test_several_iterations_acknowledge_once(server: ScriptedServer) -> None:
     assert len(server.calls("ack")) == 1
 
 
+def test_a_handle_does_not_acknowledge_what_a_watcher_has(server: ScriptedServer) -> None:
+    last = of(2, "task-1", "taskEnd", result="done", requireAck=True)
+    server.always("watch-all", from_position(last, end="open"))
+    server.always("watch", from_position(event(1, "taskEnd", result="done", requireAck=True)))
+    with TaskWatcher(SINCE, client=server.client) as watcher:
+        take(watcher, 1)
+    gc.collect()
+    assert Task("t", require_ack=True, client=server.client).sync.result.result == "done"
+    assert len(server.calls("ack")) == 1
+
+
 # Stopping
 
 
@@ -471,6 +485,25 @@ def test_stop_inside_the_loop(server: ScriptedServer) -> None:
         if update.type == "taskError":
             watcher.stop()
     assert types[-1] == "taskError"
+
+
+def test_a_mailbox_is_emptied_while_its_consumer_takes() -> None:
+    for _ in range(50):
+        mailbox = Mailbox[int](on_full=lambda: None, on_drained=lambda: None)
+        for number in range(1000):
+            mailbox.put(number)
+        taken: list[int] = []
+
+        def consume(mailbox: Mailbox[int] = mailbox, taken: list[int] = taken) -> None:
+            with suppress(IndexError):
+                while True:
+                    taken.append(mailbox.pop())
+
+        consumer = threading.Thread(target=consume)
+        consumer.start()
+        rest = [number for number, _ in mailbox.empty()]
+        consumer.join()
+        assert sorted([*taken, *rest]) == list(range(1000))
 
 
 def test_a_watcher_that_nobody_holds_stops(server: ScriptedServer) -> None:

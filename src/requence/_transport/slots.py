@@ -1,9 +1,9 @@
 """Places for event streams: where there are more tasks to follow than streams may be open, they take turns.
 
 A stream that has shown all there was, and is quiet, loses nothing by being closed: it is opened again from its
-position when its turn comes. So for each stream that waits for a place, the one that has held its place for longest
-is asked to give it up: at once for a newcomer, after a moment for one that has given up its own before, so that a
-few too many do not keep all the others moving. A quiet stream then leaves, a busy one at the end of a longer slice.
+position when its turn comes. So for each stream that waits for a place, the one that has held its own for longest
+is asked to give it up: at once for a newcomer, after a moment for one that has given up a place before, so that a
+few too many do not keep all others moving. A quiet stream leaves then, a busy one at the end of a longer slice.
 Places are handed out in the order of asking.
 """
 

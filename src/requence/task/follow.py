@@ -206,7 +206,9 @@ class Follow:
 
     async def _settle_from(self, update: Update, *, whole: bool) -> None:
         """Settles from the last update of a stream; what a stream that began later has not shown is asked for."""
-        if not whole and self._last is None:
+        if self._last is not None:
+            update = self._last
+        elif not whole:
             try:
                 report = await ask_patiently(self._api, self._started.task_id)
             except RequenceError:  # whoever wants the outcome follows the task from its beginning
