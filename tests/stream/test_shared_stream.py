@@ -189,6 +189,7 @@ def test_a_damaged_end_is_asked_for(
 ) -> None:
     damaged = b"id: 3\nevent: taskEnd\ndata: {half\n\n"
     server.always("watch-all", from_position(*whole("task-1", 1, "done")[:2], damaged, end="open"))
+    server.script("get", report("running"))  # when the stream was opened
     server.always("get", report("successful", result=7))
     result = Task("t", client=shared).sync.result
     assert (result.result, result.get_node_data("ocr")) == (7, "done")
