@@ -135,8 +135,7 @@ async def test_a_task_that_ended_before_the_stream_was_open(
     """Nothing of it comes any more, so it is asked for, once the stream would show what comes."""
     server.always("get", report("successful", result=7, nodesData=[{"alias": "ocr", "data": "text"}]))
     if dated:
-        now = format_datetime(datetime.now(UTC), usegmt=True)
-        server.script("prepare", Answer(200, prepared(server, "task-1").body, {"Date": now}))
+        with_date(server)
     waiting = asyncio.ensure_future(Task("t", client=shared).result)
     await server.until(lambda: len(server.calls("watch-all")) == 1)
     if dated:
@@ -184,18 +183,31 @@ def test_losses_and_replays(server: ScriptedServer, shared: Client) -> None:
     assert [call.json.get("lastPosition") for call in server.calls("watch-all")] == [None, None, 2, 2, 2]
 
 
-def test_a_damaged_end_is_asked_for(
-    server: ScriptedServer, shared: Client, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
+async def test_a_damaged_end_is_asked_for(
+    server: ScriptedServer, shared: Client, clock: FakeClock, caplog: pytest.LogCaptureFixture, late: bool
 ) -> None:
     damaged = b"id: 3\nevent: taskEnd\ndata: {half\n\n"
+    with_date(server)
     server.always("watch-all", from_position(*whole("task-1", 1, "done")[:2], damaged, end="open"))
-    server.script("get", report("running"))  # when the stream was opened
+    server.script("get", *[report("running")] * late)
     server.always("get", report("successful", result=7))
-    result = Task("t", client=shared).sync.result
+    waiting = asyncio.ensure_future(Task("t", client=shared).result)
+    while not server.calls("get"):
+        await asyncio.to_thread(clock.move_on, 0.05)  # the pause before the stream is opened again
+    if late:
+        await asyncio.to_thread(clock.skip_to_timer, 9.0, 10.1)
+    result = await waiting
     assert (result.result, result.get_node_data("ocr")) == (7, "done")
     assert any(
         "position 3" in record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
     )
+
+
+def with_date(server: ScriptedServer) -> None:
+    """Has the service tell its time, so that the stream begins before the task."""
+    now = format_datetime(datetime.now(UTC), usegmt=True)
+    server.script("prepare", Answer(200, prepared(server, "task-1").body, {"Date": now}))
 
 
 @pytest.mark.parametrize(

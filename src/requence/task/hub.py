@@ -36,6 +36,7 @@ Ending: TypeAlias = Update | Report
 _MARGIN = timedelta(seconds=5)  # between the clocks of the service's machines
 _UNKNOWN_CLOCK = timedelta(minutes=1)  # between the service's clock and ours
 _TASK_START_WITHIN = 10.0  # seconds after which a task that nothing was seen of is asked for
+_LOOK_AFTER_DAMAGE = (0.0, 10.0, 60.0)  # seconds; what is asked may know of an end later than the stream
 
 
 class Seat:
@@ -129,7 +130,8 @@ class Hub(Observer):
         """Asks for all tasks that somebody waits for: it may have been the end of any."""
         if damage.name in (*TERMINAL_TYPES, "message"):
             for seat in self._all_seats():
-                self._look(seat, after=0.0, again=True)
+                for after in _LOOK_AFTER_DAMAGE:
+                    self._look(seat, after=after, again=True)
 
     async def _follow(self, since: datetime) -> None:
         text = utc_text(since)
