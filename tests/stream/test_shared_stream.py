@@ -204,9 +204,34 @@ async def test_a_damaged_end_is_asked_for(
     )
 
 
-def with_date(server: ScriptedServer) -> None:
+async def test_a_clock_that_is_wrong_hides_no_end(
+    server: ScriptedServer, shared: Client, clock: FakeClock
+) -> None:
+    """Where the stream begins later than the task, nothing of it is shown, and it is asked for again and again."""
+    with_date(server, ahead=timedelta(hours=3))
+    server.script("get", report("running"), report("running"))
+    server.always("get", report("successful", result=7))
+    waiting = asyncio.ensure_future(Task("t", client=shared).result)
+    for seconds in (10, 30, 90):
+        await asyncio.to_thread(clock.skip_to_timer, seconds - 0.1, seconds + 0.1)
+    assert (await waiting).result == 7
+    assert len(server.calls("get")) == 3
+
+
+def test_an_end_that_cannot_be_completed_is_told_as_it_was_seen(
+    server: ScriptedServer, shared: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always("watch-all", from_position(of(9, "task-1", "taskEnd", result="done"), end="open"))
+    server.always("get", Answer(403, "not you"))
+    with_date(server)
+    assert Task("t", client=shared).sync.result.result == "done"
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "What came before the end of task task-1 is not known: not you" in record.getMessage()
+
+
+def with_date(server: ScriptedServer, *, ahead: timedelta = timedelta()) -> None:
     """Has the service tell its time, so that the stream begins before the task."""
-    now = format_datetime(datetime.now(UTC), usegmt=True)
+    now = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
     server.script("prepare", Answer(200, prepared(server, "task-1").body, {"Date": now}))
 
 

@@ -476,6 +476,42 @@ def test_stop_while_the_service_is_away(server: ScriptedServer) -> None:
     assert list(watcher.sync.updates) == []
 
 
+def test_what_was_confirmed_when_it_was_stopped_is_handed_on(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("ack", Answer(when=gate))
+    last = of(2, "a", "taskEnd", requireAck=True)
+    server.always("watch-all", from_position(ALL[0], last, ALL[4], end="open"))
+    watcher = TaskWatcher(SINCE, client=server.client)
+    updates = iter(watcher.sync.updates)
+    next(updates)
+    rest: list[str] = []
+    reader = threading.Thread(target=lambda: rest.extend(update.type for update, _ in updates))
+    reader.start()
+    server.wait_until(lambda: len(server.calls("ack")) == 1)
+    watcher.stop()
+    reader.join(10)
+    assert not reader.is_alive(), "it waits for the acknowledgement"
+    assert rest == ["taskEnd"]
+    gate.open()
+
+
+def test_a_callback_that_stops_the_watcher_is_the_last(server: ScriptedServer) -> None:
+    server.always("watch-all", from_position(*ALL, end="open"))
+    heard = Heard()
+    begun = threading.Event()
+
+    def on_update(update: Update) -> None:
+        begun.wait(10)
+        heard["on_update"](update.position)
+        watcher.stop()
+
+    watcher = TaskWatcher(SINCE, client=server.client, on_update=on_update, on_error=heard["on_error"])
+    begun.set()
+    heard.until(1)
+    assert list(watcher.sync.updates) == []
+    assert heard.calls == [("on_update", 1)]
+
+
 def test_stop_inside_the_loop(server: ScriptedServer) -> None:
     server.always("watch-all", from_position(*ALL, end="open"))
     watcher = TaskWatcher(SINCE, client=server.client)

@@ -50,8 +50,7 @@ class Broadcast(Generic[T]):
         self._ended, self._error = True, None
         self._kept.clear()
         for inbox in self._inboxes:
-            inbox.empty()
-            inbox.end()
+            inbox.stop()
 
     def attach(self, inbox: Inbox[T]) -> None:
         """Begins to hand on to a consumer."""

@@ -44,6 +44,7 @@ class Callbacks:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = asyncio.Lock()
         self._posted: set[asyncio.Task[None]] = set()
+        self._stopped = False
         for name, function in self._functions.items():
             if not callable(function):
                 raise ConfigurationError(f"{name} must be a function or None, not {type(function).__name__}")
@@ -52,6 +53,10 @@ class Callbacks:
 
     def __contains__(self, name: str) -> bool:
         return name in self._functions
+
+    def stop(self) -> None:
+        """Has none called from now on, but for the call that is under way. In any thread."""
+        self._stopped = True
 
     def post(self, name: str, *args: Any) -> asyncio.Task[None] | None:
         """Has a callback called soon, if it was given; returns that. On the I/O thread."""
@@ -70,6 +75,8 @@ class Callbacks:
         """
         function = self._functions[name]
         async with self._turn:
+            if self._stopped:
+                return
             if _is_coroutine_function(function):
                 await self._on_loop(lambda: self._await_each(name, function, calls))
             else:
@@ -110,6 +117,8 @@ class Callbacks:
         self, name: str, function: Callable[..., object], calls: Sequence[tuple[Any, ...]]
     ) -> None:
         for args in calls:
+            if self._stopped:
+                return
             try:
                 await cast("Awaitable[object]", function(*args))
             except Exception:
@@ -123,6 +132,8 @@ class Callbacks:
         self, name: str, function: Callable[..., object], calls: Sequence[tuple[Any, ...]]
     ) -> None:
         for args in calls:
+            if self._stopped:
+                return
             try:
                 function(*args)
             except BaseException:  # also `sys.exit`: this is a thread of ours, and not the script

@@ -8,6 +8,7 @@ outcome.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -30,6 +31,9 @@ from requence.task.teller import Teller
 from requence.task.updates import TERMINAL_TYPES, TaskAborted, TaskEnd, TaskError, Update, read_update
 
 __all__ = ["Follow"]
+
+
+_log = logging.getLogger("requence.task")
 
 
 class Follow:
@@ -188,7 +192,11 @@ class Follow:
             return _last_update(await self._finally(ending), seat.context)
         if seat.whole:
             return ending
-        report = await ask_patiently(self._api, self._started.task_id)
+        try:
+            report = await ask_patiently(self._api, self._started.task_id)
+        except RequenceError as error:  # how it ended is known; only what came before is not
+            _log.warning("What came before the end of task %s is not known: %s", seat.task_id, error)
+            return ending
         return ending.with_context(_completed(ending.context, report))
 
     async def _finally(self, report: Report) -> Report:

@@ -36,7 +36,7 @@ Ending: TypeAlias = Update | Report
 _MARGIN = timedelta(seconds=5)  # between the clocks of the service's machines
 _UNKNOWN_CLOCK = timedelta(minutes=1)  # between the service's clock and ours
 _TASK_START_WITHIN = 10.0  # seconds after which a task that nothing was seen of is asked for
-_LOOK_AFTER_DAMAGE = (0.0, 10.0, 60.0)  # seconds; what is asked may know of an end later than the stream
+_RARELY = 900.0  # seconds between two such questions, at the most
 
 
 class Seat:
@@ -68,6 +68,13 @@ class Seat:
         """
         return await self._hub.end(self)
 
+    def has_ended(self, ending: Ending) -> None:
+        """Keeps how the task has ended, also where earlier waiters were told that it cannot be followed."""
+        if self.ending.done() and self.ending.exception() is not None:
+            self.ending = _future()
+        if not self.ending.done():
+            self.ending.set_result(ending)
+
     def leave(self) -> None:
         """Gives the seat up."""
         self._hub.leave(self)
@@ -86,12 +93,12 @@ class Hub(Observer):
         self._looking: set[asyncio.Task[None]] = set()
         self._log = EventLog()
         self._since: datetime | None = None
-        self._open = False
+        self._shows = False
         self._tried = asyncio.Event()
 
     def seat(self, task_id: str, *, input: Any, at: datetime | None) -> Seat:
         """Takes a seat for a handle, before its task is started."""
-        seat = Seat(self, task_id, input=input, at=at, sure=self._open)
+        seat = Seat(self, task_id, input=input, at=at, sure=self._shows)
         self._seats[task_id].append(seat)
         return seat
 
@@ -122,16 +129,14 @@ class Hub(Observer):
         return await wait_shared(seat.ending)
 
     def connected(self) -> None:
-        """The stream is open: whatever happens from now on will be seen, if need be by its position."""
-        self._open = True
+        """The stream is open: what happens is seen from now on, or from the time on at which it begins."""
         self._tried.set()
 
     def skipped(self, damage: DamagedEventError) -> None:
         """Asks for all tasks that somebody waits for: it may have been the end of any."""
         if damage.name in (*TERMINAL_TYPES, "message"):
             for seat in self._all_seats():
-                for after in _LOOK_AFTER_DAMAGE:
-                    self._look(seat, after=after, again=True)
+                self._look(seat, after=0.0, again=True)
 
     async def _follow(self, since: datetime) -> None:
         text = utc_text(since)
@@ -152,13 +157,15 @@ class Hub(Observer):
                     seat.ending.set_exception(error)
 
     def _take(self, event: LogEvent) -> None:
+        self._shows = True
         for seat in self._seats.get(task_id_of(event.payload) or "", ()):
             update = read_update(event.name, event.payload, before=seat.context)
             seat.context = update.context
+            seat.sure = True
             if update.type == "taskStart":
-                seat.whole = seat.sure = True
-            if update.type in TERMINAL_TYPES and not seat.ending.done():
-                seat.ending.set_result(update)
+                seat.whole = True
+            if update.type in TERMINAL_TYPES:
+                seat.has_ended(update)
 
     def _all_seats(self) -> list[Seat]:
         return list(chain.from_iterable(self._seats.values()))
@@ -169,21 +176,26 @@ class Hub(Observer):
         look.add_done_callback(self._looking.discard)
 
     async def _ask(self, seat: Seat, *, after: float, again: bool) -> None:
-        """Asks whether a task has ended unseen, once the stream shows what happens from then on."""
-        await asyncio.wait({seat.ending}, timeout=after)
-        await self._tried.wait()
-        if seat.ending.done() or (seat.sure and not again):
-            return
-        try:
-            report = await ask_patiently(self._api, seat.task_id)
-        except RequenceError as error:
-            if not seat.ending.done():
-                seat.ending.set_exception(error)
-            return
-        if known_status(report.status) not in ENDED_STATUSES:
-            seat.sure = self._open
-        elif not seat.ending.done():
-            seat.ending.set_result(report)
+        """Asks whether a task has ended unseen, once the stream is open, and then ever more rarely.
+
+        Once is not enough: where clocks differ by more than the margins, the stream begins later than the task.
+        """
+        while True:
+            await asyncio.wait({seat.ending}, timeout=after)
+            await self._tried.wait()
+            has_left = seat not in self._seats.get(seat.task_id, ())
+            if has_left or seat.ending.done() or (seat.sure and not again):
+                return
+            try:
+                report = await ask_patiently(self._api, seat.task_id)
+            except RequenceError as error:
+                if not seat.ending.done():
+                    seat.ending.set_exception(error)
+                return
+            if known_status(report.status) in ENDED_STATUSES:
+                seat.has_ended(report)
+                return
+            after = min(max(3 * after, _TASK_START_WITHIN), _RARELY)
 
 
 def _future() -> asyncio.Future[Ending]:

@@ -41,6 +41,8 @@ class Mailbox(Generic[T]):
         self._full = False
         self._ended = False
         self._error: Exception | None = None
+        self._begun: Parcel[T] | None = None  # what is to be done before it is under way
+        self._stopped = asyncio.Event()
 
     def put(self, item: T, before: Callable[[], Awaitable[object]] | None = None) -> None:
         """Adds an item; `before` it can be taken, something is done, once the consumer has come to it."""
@@ -58,6 +60,15 @@ class Mailbox(Generic[T]):
         if not self._ended:
             self._ended, self._error = True, error
             self._changed.set()
+
+    def stop(self) -> None:
+        """Ends it now. What was not taken is dropped, but for an item before which something is being done."""
+        begun = self._begun if self._held and self._held[0] is self._begun else None
+        self.empty()
+        if begun is not None:
+            self._items.append(begun[0])
+        self._stopped.set()
+        self.end()
 
     def empty(self) -> list[Parcel[T]]:
         """Takes everything out, for somebody else."""
@@ -110,7 +121,15 @@ class Mailbox(Generic[T]):
         """Does what is to be done before the first item that is held back, and lets it go."""
         first = self._held[0]
         if first[1] is not None:
-            await first[1]()
+            self._begun = first
+            doing, stopped = asyncio.ensure_future(first[1]()), asyncio.ensure_future(self._stopped.wait())
+            try:
+                await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if doing.done():
+                    doing.result()
+            finally:
+                doing.cancel()
+                stopped.cancel()
         if self._held and self._held[0] is first:  # else it went to another who waited for it
             self._items.append(self._held.popleft()[0])
             while self._held and self._held[0][1] is None:

@@ -200,6 +200,7 @@ class _Watching:
         self.since = since
         self.broadcast = Broadcast[Seen]()
         self._stopped = False
+        self._callbacks = callbacks
         self._running = io.submit(lambda: self._run(token, client, callbacks, only=only, ack=ack))
 
     @property
@@ -210,6 +211,7 @@ class _Watching:
     def stop(self) -> None:
         """Ends it, in any thread."""
         self._stopped = True
+        self._callbacks.stop()
         self.io.call_soon(self._end)
 
     def _end(self) -> None:
@@ -225,11 +227,15 @@ class _Watching:
         only: frozenset[str] | None,
         ack: bool,
     ) -> None:
-        from requence._transport.api import Api  # on the I/O thread: it imports the HTTP libraries
-        from requence.task.watch import Watch
+        try:
+            from requence._transport.api import Api  # on the I/O thread: it imports the HTTP libraries
+            from requence.task.watch import Watch
 
-        watch = Watch(Api(token, client), self.broadcast, callbacks, since=self.since, only=only, ack=ack)
-        await watch.run()
+            watch = Watch(Api(token, client), self.broadcast, callbacks, since=self.since, only=only, ack=ack)
+            await watch.run()
+        except Exception as error:  # a broken installation, or a fault of ours: nobody must wait for ever
+            self.broadcast.end(error)
+            raise
 
 
 def _checked_types(only: Iterable[str] | None) -> frozenset[str] | None:
