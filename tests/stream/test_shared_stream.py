@@ -196,7 +196,7 @@ async def test_a_damaged_end_is_asked_for(
     while not server.calls("get"):
         await asyncio.to_thread(clock.move_on, 0.05)  # the pause before the stream is opened again
     if late:
-        await asyncio.to_thread(clock.skip_to_timer, 9.0, 10.1)
+        await asyncio.to_thread(clock.skip_to_timer, 9.9, 10.1)
     result = await waiting
     assert (result.result, result.get_node_data("ocr")) == (7, "done")
     assert any(
@@ -204,18 +204,40 @@ async def test_a_damaged_end_is_asked_for(
     )
 
 
-async def test_a_clock_that_is_wrong_hides_no_end(
-    server: ScriptedServer, shared: Client, clock: FakeClock
-) -> None:
+async def test_a_clock_that_is_wrong_hides_no_end(server: ScriptedServer, clock: FakeClock) -> None:
     """Where the stream begins later than the task, nothing of it is shown, and it is asked for again and again."""
     with_date(server, ahead=timedelta(hours=3))
     server.script("get", report("running"), report("running"))
     server.always("get", report("successful", result=7))
-    waiting = asyncio.ensure_future(Task("t", client=shared).result)
-    for seconds in (10, 30, 90):
+    client = server.client_with(shared_stream=True, call_timeout=1000)
+    waiting = asyncio.ensure_future(Task("t", client=client).result)
+    for number, seconds in enumerate((10, 30, 90), 1):
         await asyncio.to_thread(clock.skip_to_timer, seconds - 0.1, seconds + 0.1)
+        await server.until(lambda count=number: len(server.calls("get")) == count)  # type: ignore[misc]
     assert (await waiting).result == 7
-    assert len(server.calls("get")) == 3
+
+
+def test_the_service_answers_while_only_the_stream_is_away(server: ScriptedServer) -> None:
+    """As with a stream for each: that is contact, and who asks learns the end."""
+    server.always("watch-all", Answer(503))
+    server.script("get", report("running"))
+    server.always("get", report("successful", result=7))
+    client = server.client_with(shared_stream=True, patience=0.2)
+    assert Task("t", client=client).sync.result.result == 7
+
+
+def test_an_end_after_a_wait_that_failed_is_not_lost(server: ScriptedServer, shared: Client) -> None:
+    gates = [Gate(), Gate()]
+    server.script("watch-all", Answer(401, "the token is being renewed", when=gates[0]))
+    log = [*whole("task-1", 1, 1), *whole("task-2", 4, 2)]
+    server.always("watch-all", Stream([b"".join(log), gates[1]], end="open"))
+    tasks = [Task("t", client=shared) for _ in range(2)]
+    by_id = {task.sync.id: task for task in tasks}
+    gates[0].open()
+    with pytest.raises(UnauthorizedError):
+        _ = by_id["task-1"].sync.result
+    assert by_id["task-1"].sync.result.result == 1
+    assert by_id["task-2"].sync.wait(10).result == 2  # its end came while nobody waited for it
 
 
 def test_an_end_that_cannot_be_completed_is_told_as_it_was_seen(

@@ -566,6 +566,24 @@ def test_what_nobody_has_taken_goes_to_the_next_iteration(server: ScriptedServer
             gc.collect()
 
 
+def test_what_a_leaving_iteration_alone_had_goes_to_the_next(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.always("watch-all", Stream([b"".join(ALL[:4]), gate, ALL[4]], end="open"))
+    with TaskWatcher(SINCE, client=server.client) as watcher:
+        first, second = iter(watcher.sync.updates), iter(watcher.sync.updates)
+        assert next(first)[0].position == 1
+        got: list[int | None] = []
+        reader = threading.Thread(target=lambda: got.append(next(second)[0].position))
+        reader.start()
+        while len(watcher._watching.broadcast._inboxes) < 2:
+            pass
+        first.close()
+        gate.open()
+        reader.join()
+        assert got == [5]
+        assert [update.position for update, _ in take(watcher, 3)] == [2, 3, 4]
+
+
 def test_iterations_at_the_same_time_each_get_all(server: ScriptedServer) -> None:
     gate = Gate()
     server.always("watch-all", Stream([ALL[0], gate, *ALL[1:]], end="open"))

@@ -6,6 +6,8 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -143,6 +145,7 @@ class TaskApi:
                     yield b": keep-alive\n\n"
                 for event in batch:
                     yield framed(event)
+                    await asyncio.sleep(0)  # lets the server notice that the client has left
 
         # Without a length the server sends it chunked, so a reader sees each event at once.
         return StreamingResponse(
@@ -234,7 +237,9 @@ async def _unheard(request: Request, error: Exception) -> Response:  # noqa: ARG
 
 
 def _json(value: object) -> Response:
-    return Response(compact(value), media_type="application/json")
+    # Clients learn by which clock the times of events are.
+    now = format_datetime(datetime.now(UTC), usegmt=True)
+    return Response(compact(value), media_type="application/json", headers={"Date": now})
 
 
 def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:

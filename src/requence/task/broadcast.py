@@ -27,11 +27,13 @@ class Broadcast(Generic[T]):
         self._inboxes: list[Inbox[T]] = []
         self._full: set[Inbox[T]] = set()
         self._kept: deque[Parcel[T]] = deque()  # while nobody is there
+        self._count = 0
         self._ended = False
         self._error: Exception | None = None
 
     def put(self, item: T, before: Callable[[], Awaitable[object]] | None = None) -> None:
         """Hands an item on; see `Mailbox.put`."""
+        self._count += 1
         for inbox in self._inboxes:
             inbox.put(item, before)
         if not self._inboxes:
@@ -54,20 +56,21 @@ class Broadcast(Generic[T]):
 
     def attach(self, inbox: Inbox[T]) -> None:
         """Begins to hand on to a consumer."""
-        if not self._inboxes:
-            while self._kept:
-                inbox.put(*self._kept.popleft())
+        while self._kept:
+            inbox.put(*self._kept.popleft())
+        inbox.since = self._count
         self._inboxes.append(inbox)
         if self._ended:
             inbox.end(self._error)
         self._look_for_room()
 
     def detach(self, inbox: Inbox[T]) -> None:
-        """Ends that; what the last consumer has not taken is kept for the next."""
+        """Ends that; what it has not taken, and nobody else was there to get, is kept for the next."""
         self._inboxes.remove(inbox)
         self._full.discard(inbox)
-        if not self._inboxes:
-            self._kept.extend(inbox.empty())
+        rest = inbox.empty()
+        given_to_others = self._count - min((other.since for other in self._inboxes), default=self._count)
+        self._kept.extend(rest[: max(len(rest) - given_to_others, 0)])
         self._look_for_room()
 
     def mark(self, inbox: Inbox[T], *, full: bool) -> None:
@@ -86,7 +89,13 @@ class Broadcast(Generic[T]):
 
 
 class Inbox(Mailbox[T]):
-    """What waits for one consumer of a broadcast, from the first wait on."""
+    """What waits for one consumer of a broadcast, from the first wait on.
+
+    Attributes:
+        since: How many items there had been when it came.
+    """
+
+    since: int
 
     def __init__(self, of: Broadcast[T]) -> None:
         super().__init__(

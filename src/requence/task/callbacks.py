@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -25,6 +26,9 @@ class Callbacks:
 
     A plain function is called on a worker thread, a coroutine function on the loop that was running when this was
     made; both in the `contextvars` context of that moment.
+
+    Attributes:
+        stopped: To be set when none is to be called any more, but for the call that is under way.
     """
 
     def __init__(self, io: IOThread, **functions: Callable[..., object] | None) -> None:
@@ -44,7 +48,7 @@ class Callbacks:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = asyncio.Lock()
         self._posted: set[asyncio.Task[None]] = set()
-        self._stopped = False
+        self.stopped = threading.Event()
         for name, function in self._functions.items():
             if not callable(function):
                 raise ConfigurationError(f"{name} must be a function or None, not {type(function).__name__}")
@@ -53,10 +57,6 @@ class Callbacks:
 
     def __contains__(self, name: str) -> bool:
         return name in self._functions
-
-    def stop(self) -> None:
-        """Has none called from now on, but for the call that is under way. In any thread."""
-        self._stopped = True
 
     def post(self, name: str, *args: Any) -> asyncio.Task[None] | None:
         """Has a callback called soon, if it was given; returns that. On the I/O thread."""
@@ -75,7 +75,7 @@ class Callbacks:
         """
         function = self._functions[name]
         async with self._turn:
-            if self._stopped:
+            if self.stopped.is_set():
                 return
             if _is_coroutine_function(function):
                 await self._on_loop(lambda: self._await_each(name, function, calls))
@@ -117,7 +117,7 @@ class Callbacks:
         self, name: str, function: Callable[..., object], calls: Sequence[tuple[Any, ...]]
     ) -> None:
         for args in calls:
-            if self._stopped:
+            if self.stopped.is_set():
                 return
             try:
                 await cast("Awaitable[object]", function(*args))
@@ -132,7 +132,7 @@ class Callbacks:
         self, name: str, function: Callable[..., object], calls: Sequence[tuple[Any, ...]]
     ) -> None:
         for args in calls:
-            if self._stopped:
+            if self.stopped.is_set():
                 return
             try:
                 function(*args)

@@ -43,6 +43,10 @@ class Delivery:
             await self._api.ack(self._key[2])
         except (TaskException, RequenceUnreachableException) as error:
             return error
+        except (
+            Exception
+        ) as error:  # an id that cannot be sent, say: whoever waits for the outcome must get it
+            return TaskException(f"The acknowledgement could not be sent: {error!r}")
         _confirmed[self._key] = None
         if len(_confirmed) > _REMEMBERED:
             _confirmed.popitem(last=False)

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from requence._client import Client
 from requence._token import AccessToken
 from requence._transport.api import Api, Report
-from requence._transport.connection import Watched
+from requence._transport.connection import DropError, Watched
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.event_stream import EventStream, Observer
 from requence.exceptions import RequenceError
@@ -49,6 +49,8 @@ class Seat:
         whole: Whether it was seen from its beginning.
         sure: Whether its end cannot have passed by unseen.
         ending: How it ended, or why that cannot be learnt.
+        look: What asks for it where that is not sure.
+        is_asked_for: Whether that waits for an answer now.
     """
 
     def __init__(self, of: Hub, task_id: str, *, input: Any, at: datetime | None, sure: bool) -> None:
@@ -58,6 +60,8 @@ class Seat:
         self.whole = False
         self.sure = sure
         self.ending = _future()
+        self.look: asyncio.Task[None] | None = None
+        self.is_asked_for = False
         self._hub = of
 
     async def end(self) -> Ending:
@@ -91,6 +95,7 @@ class Hub(Observer):
     def _begin_afresh(self) -> None:
         self._following: asyncio.Task[None] | None = None
         self._looking: set[asyncio.Task[None]] = set()
+        self._away = False
         self._log = EventLog()
         self._since: datetime | None = None
         self._shows = False
@@ -120,7 +125,9 @@ class Hub(Observer):
             seat.ending = _future()
         if not seat.ending.done():
             if self._following is None or self._following.done():
-                self._since = self._since or (seat.at or datetime.now(UTC) - _UNKNOWN_CLOCK) - _MARGIN
+                known = [other.at for other in self._all_seats() if other.at is not None]
+                begin = min(known, default=datetime.now(UTC) - _UNKNOWN_CLOCK)
+                self._since = self._since or begin - _MARGIN
                 self._tried.clear()
                 self._following = asyncio.create_task(self._follow(self._since), name="follow all tasks")
             if not seat.sure:
@@ -131,12 +138,28 @@ class Hub(Observer):
     def connected(self) -> None:
         """The stream is open: what happens is seen from now on, or from the time on at which it begins."""
         self._tried.set()
+        self._away = False
+
+    def lost(self, drop: DropError) -> None:  # noqa: ARG002 (whatever it was)
+        """The stream is away."""
+        self._away = True
+        self._tried.set()
 
     def skipped(self, damage: DamagedEventError) -> None:
-        """Asks for all tasks that somebody waits for: it may have been the end of any."""
+        """Asks for all tasks: it may have been the end of any."""
         if damage.name in (*TERMINAL_TYPES, "message"):
-            for seat in self._all_seats():
-                self._look(seat, after=0.0, again=True)
+            self._look_for_all()
+
+    async def _reach(self) -> None:
+        """Finds out whether the service is there while its stream is not, and then asks for all tasks.
+
+        Raises:
+            RequenceError: It is not there.
+        """
+        if self._away:
+            self._look_for_all()
+        for seat in self._all_seats()[:1]:
+            await self._api.get(seat.task_id)
 
     async def _follow(self, since: datetime) -> None:
         text = utc_text(since)
@@ -146,7 +169,7 @@ class Hub(Observer):
             lambda position: self._api.watch_all_request(since=text, last_position=position),
         )
         try:
-            stream = EventStream[None](self._api, watched, log=self._log, observer=self)
+            stream = EventStream[None](self._api, watched, ask=self._reach, log=self._log, observer=self)
             async with aclosing(stream.events()) as events:
                 async for event in events:
                     self._take(event)
@@ -170,28 +193,39 @@ class Hub(Observer):
     def _all_seats(self) -> list[Seat]:
         return list(chain.from_iterable(self._seats.values()))
 
-    def _look(self, seat: Seat, *, after: float, again: bool = False) -> None:
-        look = asyncio.create_task(self._ask(seat, after=after, again=again))
+    def _look_for_all(self) -> None:
+        for seat in self._all_seats():
+            seat.sure = False
+            self._look(seat, after=0.0)
+
+    def _look(self, seat: Seat, *, after: float) -> None:
+        if seat.look is not None and not seat.look.done():
+            if seat.is_asked_for:
+                return
+            seat.look.cancel()
+        look = seat.look = asyncio.create_task(self._ask(seat, after=after))
         self._looking.add(look)
         look.add_done_callback(self._looking.discard)
 
-    async def _ask(self, seat: Seat, *, after: float, again: bool) -> None:
-        """Asks whether a task has ended unseen, once the stream is open, and then ever more rarely.
+    async def _ask(self, seat: Seat, *, after: float) -> None:
+        """Asks whether a task has ended unseen, once the stream was tried, and then ever more rarely.
 
         Once is not enough: where clocks differ by more than the margins, the stream begins later than the task.
         """
         while True:
             await asyncio.wait({seat.ending}, timeout=after)
             await self._tried.wait()
-            has_left = seat not in self._seats.get(seat.task_id, ())
-            if has_left or seat.ending.done() or (seat.sure and not again):
+            if seat.sure or seat.ending.done() or seat not in self._seats.get(seat.task_id, ()):
                 return
+            seat.is_asked_for = True
             try:
                 report = await ask_patiently(self._api, seat.task_id)
             except RequenceError as error:
                 if not seat.ending.done():
                     seat.ending.set_exception(error)
                 return
+            finally:
+                seat.is_asked_for = False
             if known_status(report.status) in ENDED_STATUSES:
                 seat.has_ended(report)
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterable
 from datetime import date
@@ -20,6 +21,8 @@ from requence.task.iterate import AsyncItems, AsyncIteration, Items, Opening
 from requence.task.updates import Update
 
 __all__ = ["SyncWatcher", "TaskWatcher"]
+
+_log = logging.getLogger("requence.task")
 
 Seen: TypeAlias = tuple[Update, bool]
 """An update of any task, and whether the beginning of that task was missed."""
@@ -200,7 +203,9 @@ class _Watching:
         self.since = since
         self.broadcast = Broadcast[Seen]()
         self._stopped = False
-        self._callbacks = callbacks
+        self._callbacks_stopped = (
+            callbacks.stopped
+        )  # not the callbacks, which may belong to who holds the watcher
         self._running = io.submit(lambda: self._run(token, client, callbacks, only=only, ack=ack))
 
     @property
@@ -211,7 +216,7 @@ class _Watching:
     def stop(self) -> None:
         """Ends it, in any thread."""
         self._stopped = True
-        self._callbacks.stop()
+        self._callbacks_stopped.set()
         self.io.call_soon(self._end)
 
     def _end(self) -> None:
@@ -234,8 +239,8 @@ class _Watching:
             watch = Watch(Api(token, client), self.broadcast, callbacks, since=self.since, only=only, ack=ack)
             await watch.run()
         except Exception as error:  # a broken installation, or a fault of ours: nobody must wait for ever
+            _log.exception("Watching all tasks has ended")
             self.broadcast.end(error)
-            raise
 
 
 def _checked_types(only: Iterable[str] | None) -> frozenset[str] | None:
