@@ -15,8 +15,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.cutting_proxy import CuttingProxy, Ending, Plan
 from tests.scripted_server import (
+    BEARER,
     Answer,
     ScriptedServer,
+    event,
     from_position,
     prepared,
     started,
@@ -24,7 +26,9 @@ from tests.scripted_server import (
 from tests.stream.cut_scripts import FOLLOWING, Script, Stage, bearable, follow, short_pauses
 from tests.stream.soak import soak
 
-from requence.task import Task
+from requence import Client
+from requence._token import encode_access_token
+from requence.task import Task, TaskWatcher
 
 WITHIN = 10.0  # seconds after which a task hangs; all of them take a fraction of one
 
@@ -164,6 +168,26 @@ async def test_a_cut_after_each_byte_of_the_answer(by: Ending, chunked: bool) ->
                 break
         assert route.cuts > len(b"".join(SMALL_LOG))
         assert task.sync.result.result == "é☕😀"
+
+
+@pytest.mark.parametrize("by", ["fin", "reset"])
+def test_the_stream_of_all_tasks_is_cut_everywhere(by: Ending) -> None:
+    """A watcher for every few bytes, and one that is cut at all of these places, one after the other."""
+    log = [
+        event(at, name, taskId=task, task_id=task, rootTaskId=None, input="é☕", result="😀")
+        for at, (task, name) in enumerate(itertools.product("abc", ("taskStart", "nodeEnd", "taskEnd")), 1)
+    ]
+    places = range(0, 200 + len(b"".join(log)), 23)
+    with ScriptedServer() as server, CuttingProxy(server.url) as proxy:
+        server.always("watch-all", from_position(*log, end="open"))
+        for plans in (*([Plan(place, by)] for place in places), [Plan(place, by) for place in places]):
+            route = proxy.route(*plans)
+            client = Client(encode_access_token(BEARER, f"{route.url}/api"))
+            with TaskWatcher("2026-01-31T12:00:00Z", client=client) as watcher:
+                items = list(itertools.islice(watcher.sync.updates, len(log)))
+            assert [update.position for update, _ in items] == list(range(1, len(log) + 1)), plans
+            assert [update.context.input for update, _ in items] == ["é☕"] * len(log), plans
+            assert not any(incomplete for _, incomplete in items), plans
 
 
 def test_hundreds_of_cuts_over_many_tasks_side_by_side() -> None:
