@@ -675,6 +675,24 @@ async def test_coroutine_callbacks_run_on_the_loop_of_their_maker(server: Script
     assert loops == {asyncio.get_running_loop()}
 
 
+def test_a_watcher_whose_callback_lost_its_loop_ends(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.always("watch-all", Stream([ALL[0], gate, *ALL[1:]], end="open"))
+
+    async def main() -> None:
+        told = asyncio.Event()
+
+        async def on_update(update: Update) -> None:
+            told.set()
+
+        TaskWatcher(SINCE, client=server.client, on_update=on_update)
+        await told.wait()
+
+    asyncio.run(main())
+    gate.open()
+    server.wait_until(lambda: server.calls("watch-all")[0].left)
+
+
 # Arguments
 
 

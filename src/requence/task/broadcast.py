@@ -31,6 +31,11 @@ class Broadcast(Generic[T]):
         self._ended = False
         self._error: Exception | None = None
 
+    @property
+    def is_read(self) -> bool:
+        """Whether anybody is there."""
+        return bool(self._inboxes)
+
     def put(self, item: T, before: Callable[[], Awaitable[object]] | None = None) -> None:
         """Hands an item on; see `Mailbox.put`."""
         self._count += 1

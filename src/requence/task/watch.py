@@ -11,7 +11,7 @@ from requence._transport.connection import Drop, DropError, Watched
 from requence._transport.event_log import LogEvent
 from requence._transport.event_stream import EventStream, Observer
 from requence._transport.retry import is_gateway_status
-from requence.exceptions import RequenceError, RequenceUnreachableException, TaskException
+from requence.exceptions import RequenceError, RequenceUnreachableException, TaskException, UsageError
 from requence.task.broadcast import Broadcast, Inbox
 from requence.task.callbacks import Callbacks
 from requence.task.delivery import Delivery, delivery
@@ -58,12 +58,11 @@ class Watch(Observer):
 
     async def run(self) -> None:
         """Watches until it is cancelled, or the service refuses for good."""
-        if "on_update" in self._callbacks:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._tell(), name="on_update of a watcher")
-                await self._follow()
-        else:
-            await self._follow()
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(self._follow(), name="follow all tasks for a watcher")
+            if "on_update" in self._callbacks and not await self._tell() and not self._broadcast.is_read:
+                following.cancel()  # maybe nobody holds this watcher, who could stop it
+                self._broadcast.end(UsageError("The event loop of the watcher's on_update was closed"))
 
     def connected(self) -> None:
         """Tells `on_connect`."""
@@ -110,7 +109,8 @@ class Watch(Observer):
             return None
         return _Confirmation(delivery(self._api, update.task_id), update.task_id)
 
-    async def _tell(self) -> None:
+    async def _tell(self) -> bool:
+        """Gives the updates to `on_update`; returns False if that cannot be called any more."""
         inbox = Inbox(self._broadcast)
         try:
             while await inbox.ready():
@@ -119,8 +119,10 @@ class Watch(Observer):
             pass  # that was told to on_error
         except RuntimeError as error:
             _log.warning("on_update of a watcher cannot be called any more: %s", error)
+            return False
         finally:
             inbox.close()
+        return True
 
 
 def _status(error: Exception) -> int | None:
