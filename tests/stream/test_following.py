@@ -390,6 +390,15 @@ def test_a_task_that_runs_is_followed_while_only_its_stream_is_away(server: Scri
     assert len(server.calls("get")) == 1
 
 
+def test_a_task_that_ended_long_before_the_patience_is_over(server: ScriptedServer) -> None:
+    """Who cannot open its stream asks now and then."""
+    server.always("watch", Answer(503))
+    server.always("get", report("successful", result=7))
+    with short_pauses():
+        assert Task("t", client=server.client_with(patience=None)).sync.result.result == 7
+    assert server.operations.index("get") == 2 + 8
+
+
 def test_a_task_that_ended_while_its_stream_is_away(server: ScriptedServer) -> None:
     server.always("watch", Answer(503))
     server.always("get", report("successful", result=7))

@@ -167,13 +167,11 @@ class Connection:
                     self.progress = True
                     self._lease.event_seen(now)
                     yield event
-                    if hurry:
-                        silent_at = self._limit(hurry=True)
             self._parser.feed(b"")  # raises if the same bytes have begun an event that is too large
-            if not hurry:
-                silent_at = self._limit(hurry=False)
-                if self._lease.is_over(now):
-                    raise DropError(Drop.LET_GO, _PLACE_NEEDED)
+            if not hurry and self._lease.is_over(now):
+                raise DropError(Drop.LET_GO, _PLACE_NEEDED)
+            if events or self._parser.unfinished or not hurry:
+                silent_at = self._limit(hurry=hurry)
 
     def _check_end(self, stream: OpenStream) -> None:
         """Looks at how the answer has ended.

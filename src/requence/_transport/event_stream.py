@@ -35,6 +35,7 @@ _SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be ca
 # new: where it broke off or was refused, and where nothing tells whether it did. With the pauses these take a
 # minute, and a second.
 _LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3}
+_REFUSALS = 8  # in a row, after each of which a service that does not open a stream is asked how the task is
 _EMPTY_SLICES = 4  # after which a service that may only be slow to begin its stream is asked how the task is
 
 
@@ -101,6 +102,7 @@ class EventStream(Generic[E]):
         self._looks = Counter[Drop]()  # without anything new between them
         self._empty_slices = 0
         self._had_a_place = False
+        self._warned = False
 
     async def events(self) -> AsyncGenerator[LogEvent]:
         """Yields each event once, in order, until the consumer stops or the task is over.
@@ -110,7 +112,7 @@ class EventStream(Generic[E]):
             StreamInterruptedError: There was no contact for longer than the client's patience.
             StreamEventTooLarge: One event is larger than the client accepts.
         """
-        pauses = 0
+        pauses = refusals = 0
         while True:
             async with self._place() as lease:
                 began = self._loop.time()
@@ -139,6 +141,9 @@ class EventStream(Generic[E]):
             if drop.how is Drop.LET_GO:
                 continue
             self._observer.lost(drop)
+            refusals = refusals + 1 if drop.how is Drop.NOT_OPENED else 0
+            if refusals and refusals % _REFUSALS == 0 and await self._has_ended_meanwhile(drop):
+                continue
             if self._patience.is_over(self._loop.time()) and await self._is_settled_at_last(drop):
                 return
             if connection.progress or lasted:
@@ -211,6 +216,18 @@ class EventStream(Generic[E]):
         self._patience.last_contact = self._loop.time()
         return self.ended_with is not None
 
+    async def _has_ended_meanwhile(self, drop: DropError) -> bool:
+        """Asks how the task is, now that its stream could not be opened for a while."""
+        if self.ended_with is not None:
+            return False
+        before = self._patience.last_contact
+        if await self._ask():
+            return True
+        if self._patience.last_contact > before and not self._warned:
+            self._warned = True
+            _logger.warning("%s runs, but its stream cannot be opened: %s", self._watched.name, drop)
+        return False
+
     async def _is_settled_at_last(self, drop: DropError) -> bool:
         """Asks once more, now that the patience is at its end.
 
@@ -224,7 +241,6 @@ class EventStream(Generic[E]):
             return True
         now = self._loop.time()
         if not self._patience.is_over(now):
-            _logger.warning("%s runs, but its stream cannot be opened: %s", self._watched.name, drop)
             return False
         raise self._patience.error(now, drop, position=self.log.position, status=drop.status) from drop
 

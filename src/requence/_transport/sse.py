@@ -62,8 +62,8 @@ class SSEParser:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the bytes so far end inside of an event or a line."""
-        return bool(self._pieces) or self._data is not None or bool(self._name)
+        """Whether an event has begun whose end has not arrived."""
+        return self._data is not None or bool(self._name) or (bool(self._pieces) and self._pieces[0] != b":")
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Takes the next bytes of the connection and returns the events that they completed.

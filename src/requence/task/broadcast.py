@@ -28,7 +28,7 @@ class Broadcast(Generic[T]):
         self._full: set[Inbox[T]] = set()
         self._kept: deque[Parcel[T]] = deque()  # while nobody is there
         self._count = 0
-        self._ended = False
+        self._ended = self._stopped = False
         self._error: Exception | None = None
 
     @property
@@ -38,6 +38,8 @@ class Broadcast(Generic[T]):
 
     def put(self, item: T, before: Callable[[], Awaitable[object]] | None = None) -> None:
         """Hands an item on; see `Mailbox.put`."""
+        if self._ended:
+            return
         self._count += 1
         for inbox in self._inboxes:
             inbox.put(item, before)
@@ -54,7 +56,7 @@ class Broadcast(Generic[T]):
 
     def stop(self) -> None:
         """Ends everything now, without an error; what was not taken is dropped."""
-        self._ended, self._error = True, None
+        self._ended, self._stopped, self._error = True, True, None
         self._kept.clear()
         for inbox in self._inboxes:
             inbox.stop()
@@ -73,7 +75,7 @@ class Broadcast(Generic[T]):
         """Ends that; what it has not taken, and nobody else was there to get, is kept for the next."""
         self._inboxes.remove(inbox)
         self._full.discard(inbox)
-        rest = inbox.empty()
+        rest = [] if self._stopped else inbox.empty()
         given_to_others = self._count - min((other.since for other in self._inboxes), default=self._count)
         self._kept.extend(rest[: max(len(rest) - given_to_others, 0)])
         self._look_for_room()
