@@ -322,6 +322,18 @@ def test_a_failing_on_update_is_logged_and_called_on(
     assert "a fault in the callback" in str(records[0].exc_info)
 
 
+def test_an_on_update_that_returns_a_coroutine_is_told_of(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.always("watch", from_position(*LOG))
+
+    async def later(update: Update) -> None: ...
+
+    Task("t", client=server.client, on_update=lambda update: later(update))
+    check_until(lambda: len(caplog.records) >= 3)
+    assert "give the coroutine function itself" in str(caplog.records[0].exc_info)
+
+
 def test_an_on_update_that_exits_ends_nothing(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:

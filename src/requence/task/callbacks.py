@@ -135,7 +135,10 @@ class Callbacks:
             if self.stopped.is_set():
                 return
             try:
-                function(*args)
+                outcome = function(*args)
+                if inspect.iscoroutine(outcome):
+                    outcome.close()
+                    raise TypeError("it has returned a coroutine: give the coroutine function itself")
             except BaseException:  # also `sys.exit`: this is a thread of ours, and not the script
                 _log.exception("%s has failed", name)
 
