@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import queue
-import subprocess
-import sys
+import socket
 import textwrap
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import pytest
+from tests.process.children import run, run_python
+from tests.process.conftest import Notes
+from tests.scripted_server import Answer, Gate, ScriptedServer, Stream
 
-from requence._token import decode_access_token, encode_access_token
-from requence.local import LocalServer, NodeContext, TaskTemplate
+from requence._token import encode_access_token
 
 SCRIPTS = {
     "plain": """
@@ -41,41 +40,34 @@ SCRIPTS = {
         updates = iter(task.sync.updates)
         print(next(updates).type)
         """,
+    "at the end of a daemon thread's life": """
+        import threading
+        from requence.task import Task
+
+        begun = threading.Event()
+
+        def work():
+            Task("note", {"from": "at the end of a daemon thread's life"})
+            begun.set()
+            threading.Event().wait()
+
+        threading.Thread(target=work, daemon=True).start()
+        begun.wait()
+        """,
 }
 
 
-@pytest.fixture(params=["127.0.0.1", "localhost"])
-def notes(request: pytest.FixtureRequest) -> Iterator[tuple[str, queue.Queue[str]]]:
-    """A server whose handler tells what it was started with; the token names it by address or by host name.
-
-    Resolving a name needs a worker thread, which a closing interpreter does not give any more.
-    """
-    seen: queue.Queue[str] = queue.Queue()
-    template = TaskTemplate("note")
-
-    @template.node
-    def note(ctx: NodeContext) -> None:
-        seen.put(ctx.input["from"])
-        ctx.terminated.wait()
-
-    with LocalServer(template) as server:
-        bearer = decode_access_token(server.access_token, source="the server").bearer
-        yield encode_access_token(bearer, server.url.replace("127.0.0.1", request.param)), seen
-
-
 @pytest.mark.parametrize("way", SCRIPTS)
-def test_a_script_that_ends_has_started_its_task(way: str, notes: tuple[str, queue.Queue[str]]) -> None:
-    token, seen = notes
-    done = run(SCRIPTS[way], token)
+def test_a_script_that_ends_has_started_its_task(way: str, notes: Notes) -> None:
+    done = run(SCRIPTS[way], notes.access_token)
     printed = "taskStart\n" if "updates" in way else ""
     assert (done.returncode, done.stdout, done.stderr) == (3 if "exception" in way else 0, printed, "")
-    assert seen.get(timeout=10) == way
-    assert seen.empty()
+    assert notes.next() == way
+    assert notes.seen.empty()
 
 
-def test_a_thread_that_outlives_the_main_thread_goes_on(notes: tuple[str, queue.Queue[str]]) -> None:
+def test_a_thread_that_outlives_the_main_thread_goes_on(notes: Notes) -> None:
     """The interpreter waits for such threads, so nothing may be taken away from them before they have ended."""
-    token, seen = notes
     script = """
         import threading
         from requence.task import Task, abort_task, TaskAbortedError
@@ -92,49 +84,16 @@ def test_a_thread_that_outlives_the_main_thread_goes_on(notes: tuple[str, queue.
 
         threading.Thread(target=work, args=[Task("note", {"from": "before"})]).start()
         """
-    done = run(script, token)
+    done = run(script, notes.access_token)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Task aborted: enough\n", "")
-    assert {seen.get(timeout=10), seen.get(timeout=10)} == {"before", "later"}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("pause", ["0", "0.05", "0.2"])
-def test_a_fork_right_after_a_start_leaves_a_child_that_works(
-    notes: tuple[str, queue.Queue[str]], pause: str
-) -> None:
-    """Also while the I/O thread imports: nobody would release its import locks in the child."""
-    token, seen = notes
-    script = f"""
-        import os, time, warnings
-        from requence.exceptions import ForkedHandleError
-        from requence.task import Task
-
-        task = Task("note", {{"from": "parent"}})
-        time.sleep({pause})
-        warnings.simplefilter("ignore")  # Python 3.12 and later warn of every fork beside threads
-        child = os.fork()
-        if child == 0:
-            try:
-                task.sync.id
-            except ForkedHandleError as error:
-                print(type(error).__name__, flush=True)
-            Task("note", {{"from": "child"}}).sync.id
-            os._exit(7)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        """
-    done = run(script, token, dev=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ForkedHandleError\n7\n", "")
-    assert {seen.get(timeout=10), seen.get(timeout=10)} == {"parent", "child"}
+    assert {notes.next(), notes.next()} == {"before", "later"}
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_start_at_the_end_of_a_child_of_multiprocessing(
-    notes: tuple[str, queue.Queue[str]], method: str, tmp_path: Path
-) -> None:
+def test_a_start_at_the_end_of_a_child_of_multiprocessing(notes: Notes, method: str, tmp_path: Path) -> None:
     """Such children run no `atexit` callbacks."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system has no start method {method}")
-    token, seen = notes
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(f"""
@@ -152,31 +111,119 @@ def test_a_start_at_the_end_of_a_child_of_multiprocessing(
         """),
         "utf-8",
     )
-    done = run_python([str(script)], token)
+    done = run_python([str(script)], notes.access_token)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
-    assert seen.get(timeout=10) == "a child"
+    assert notes.next() == "a child"
 
 
-def test_a_start_that_cannot_be_delivered_is_told_on_stderr_and_does_not_hang(free_port: int) -> None:
+def test_a_start_that_cannot_be_delivered_is_told_on_stderr(free_port: int) -> None:
     """The service is not there: the script ends within its deadline, and says what is not known."""
-    done = run(SCRIPTS["plain"], encode_access_token("t", f"http://127.0.0.1:{free_port}"), dev=False)
+    done = run(SCRIPTS["plain"], encode_access_token("t", f"http://127.0.0.1:{free_port}"))
     assert done.returncode == 0
-    assert done.stderr.startswith("The task 'note' was not started: ")
-    assert f"127.0.0.1:{free_port} could not be reached" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def run(text: str, access_token: str, *, dev: bool = True) -> subprocess.CompletedProcess[str]:
-    strict = ["-X", "dev", "-W", "error"] if dev else []
-    return run_python([*strict, "-c", textwrap.dedent(text)], access_token)
-
-
-def run_python(arguments: list[str], access_token: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "REQUENCE_ACCESS_TOKEN": access_token},
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
+    [line] = done.stderr.splitlines()
+    assert line.startswith(
+        f"The task 'note' was not started: http://127.0.0.1:{free_port} could not be reached"
     )
+    assert line.endswith("(check the network, and the base URL in the access token)")
+
+
+def test_a_service_that_does_not_answer_holds_the_end_of_a_script_up_for_five_seconds() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        token = encode_access_token("t", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        done = run(SCRIPTS["plain"], token)
+        took = time.monotonic() - began
+    assert done.returncode == 0
+    assert done.stderr == (
+        "The task 'note' was not started: The script ended before the service could be reached\n"
+    )
+    assert 5 <= took < 15
+
+
+def test_a_start_whose_answer_does_not_come_is_told_to_be_uncertain() -> None:
+    with ScriptedServer() as server:
+        gate = Gate()
+        server.always("finalize", Answer(when=gate))
+        done = run(SCRIPTS["plain"], server.access_token)
+        gate.open()
+    assert done.returncode == 0
+    assert done.stderr == (
+        "The task 'note' was not started: The script ended while the task was being started: "
+        "whether it runs is not known\n"
+    )
+
+
+def test_a_failed_start_that_somebody_has_seen_is_not_told_again(free_port: int) -> None:
+    script = """
+        from requence.task import Task, RequenceUnreachableException
+        task = Task("note", client=None)
+        try:
+            task.sync.id
+        except RequenceUnreachableException:
+            print("seen")
+        """
+    done = run(script, encode_access_token("t", f"http://127.0.0.1:{free_port}"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "seen\n", "")
+
+
+def test_streams_do_not_hold_the_end_of_a_script_up() -> None:
+    script = """
+        import threading
+        from requence.task import Task
+        task = Task("note")
+        for _ in range(3):
+            threading.Thread(target=lambda: task.sync.result, daemon=True).start()
+        updates = iter(task.sync.updates)
+        next(updates)
+        """
+    with ScriptedServer() as server:
+        server.always("watch", Stream([b"id: 1\nevent: taskStart\ndata: {}\n\n"], end="open"))
+        began = time.monotonic()
+        done = run(script, server.access_token, strict=False)
+        took = time.monotonic() - began
+    assert done.returncode == 0
+    assert took < 4
+
+
+def test_no_task_is_begun_once_the_interpreter_shuts_down(notes: Notes) -> None:
+    script = """
+        import atexit
+        from requence.task import Task
+
+        def too_late():
+            try:
+                Task("note", {"from": "an exit handler"})
+            except RuntimeError as error:
+                print(f"{type(error).__name__}: {error}")
+
+        atexit.register(too_late)  # runs after those that are registered later
+        Task("note", {"from": "the script"}).sync.id
+        """
+    done = run(script, notes.access_token)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "UsageError: The interpreter is shutting down, so no request can be sent any more\n"
+    assert notes.next() == "the script"
+    assert notes.seen.empty()
+
+
+def test_a_first_task_in_an_exit_handler(notes: Notes) -> None:
+    """Threads may still be started there up to Python 3.11; later ones say that they may not."""
+    script = """
+        import atexit
+        from requence.task import Task
+
+        @atexit.register
+        def last():
+            try:
+                Task("note", {"from": "an exit handler"}).sync.id
+            except RuntimeError as error:
+                print(f"{type(error).__name__}: {error}")
+        """
+    done = run(script, notes.access_token)
+    assert (done.returncode, done.stderr) == (0, "")
+    if done.stdout:
+        assert done.stdout == "UsageError: No task can be started while the interpreter shuts down\n"
+    else:
+        assert notes.next() == "an exit handler"

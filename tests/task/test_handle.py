@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
-import pickle
 import threading
 
 import pytest
 
 from requence import Client
 from requence._token import encode_access_token
-from requence.exceptions import ConfigurationError, UsageError
+from requence.exceptions import ConfigurationError
 from requence.local import LocalServer
 from requence.task import (
     RequenceUnreachableException,
@@ -360,10 +358,6 @@ def test_one_task_in_several_loops_and_threads(server: LocalServer) -> None:
     assert found == ["HELLO NOBODY"] * 8
 
 
-async def test_the_blocking_face_works_inside_a_running_loop(server: LocalServer) -> None:
-    assert Task("my-template").sync.result.result == "HELLO NOBODY"
-
-
 def test_require_ack_is_confirmed_before_the_result_is_handed_out(server: LocalServer) -> None:
     task = Task("my-template", require_ack=True)
     assert task.sync.result.result == "HELLO NOBODY"
@@ -376,11 +370,3 @@ def test_a_repr_does_no_io_and_shows_no_token(server: LocalServer) -> None:
     shown += [repr(server.client), repr(task.sync.abort), repr(task._run)]
     assert not any(server.access_token in text for text in shown)
     task.sync.abort()
-
-
-def test_a_handle_is_neither_pickled_nor_copied(server: LocalServer) -> None:
-    task = Task("my-template")
-    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(UsageError, match="neither pickled nor copied"):
-            attempt(task)
-    assert task.sync.result.result == "HELLO NOBODY"

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 from requence._transport.worker import CallbackThreads, Worker
 from requence.exceptions import ForkedHandleError, UsageError
 
-__all__ = ["IOThread", "Work", "io_thread"]
+__all__ = ["IOThread", "Work", "io_thread", "io_thread_if_running"]
 
 T = TypeVar("T")
 
@@ -74,6 +74,11 @@ class IOThread:
         finally:
             self.loop.close()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this process has the thread; a forked child has only the memory of it."""
+        return self._pid == os.getpid()
+
     def submit(self, work: Work[T], *, before_exit: bool = False) -> Future[T]:
         """Runs a coroutine on the I/O thread.
 
@@ -117,6 +122,7 @@ class IOThread:
             UsageError: Called on the I/O thread itself.
         """
         self._check_may_block()
+        self._check_is_here(future)
         return _outcome(future)
 
     async def run_async(self, work: Work[T]) -> T:
@@ -132,12 +138,13 @@ class IOThread:
 
     async def wait_async(self, future: Future[T]) -> T:
         """Waits in the running loop for a future of `submit`; leaves it alone if the wait is cancelled."""
+        self._check_is_here(future)
         await _until_done(future)
         return _outcome(future)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Calls a function on the I/O thread, soon, without waiting; in the caller's if that thread has ended."""
-        if self._pid != os.getpid():
+        if not self.is_here:
             return
         try:
             self.loop.call_soon_threadsafe(function)
@@ -180,7 +187,7 @@ class IOThread:
                 self._worker.resume()
 
     def _is_running(self) -> bool:
-        return not self._closed and self._pid == os.getpid() and self._thread.is_alive()
+        return not self._closed and self.is_here and self._thread.is_alive()
 
     async def _close_on_loop(self) -> None:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
@@ -198,11 +205,15 @@ class IOThread:
                 hint="use the awaitable form there, or call from another thread",
             )
 
+    def _check_is_here(self, future: Future[Any]) -> None:
+        if not future.done():  # else its outcome has come along
+            self._check_usable()
+
     def _check_usable(self) -> None:
-        if self._pid != os.getpid():
+        if not self.is_here:
             raise ForkedHandleError(
-                "This handle was made before the process forked, and its connection stayed in the parent",
-                hint="make the handle in the child, or use the task's id there: get_task(task_id)",
+                "This was begun before the process forked, and its connection stayed in the parent",
+                hint="begin it anew here, from the handle or the task's id",
             )
         if self._closed:
             raise UsageError("The interpreter is shutting down, so no request can be sent any more")
@@ -280,6 +291,12 @@ def io_thread() -> IOThread:
     with _lock:
         if _current is None:
             _current = IOThread()
+        return _current
+
+
+def io_thread_if_running() -> IOThread | None:
+    """Returns the I/O thread of this process if there is one already."""
+    with _lock:
         return _current
 
 

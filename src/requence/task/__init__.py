@@ -23,8 +23,10 @@ from requence.exceptions import (
 )
 from requence.task.awaitables import Operation, Pending
 from requence.task.context import Context
-from requence.task.functions import abort_task, get_task, protect_task
+from requence.task.flush import Unstarted
+from requence.task.functions import abort_task, flush, get_task, protect_task
 from requence.task.handle import Task
+from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
 from requence.task.snapshot import TaskSnapshot
 from requence.task.updates import Update
@@ -47,14 +49,17 @@ __all__ = [
     "TaskFailedError",
     "TaskNotFoundError",
     "TaskProtectException",
+    "TaskRef",
     "TaskRefusedError",
     "TaskResult",
     "TaskSnapshot",
     "TaskWaitTimeout",
     "TaskWatcher",
     "UnauthorizedError",
+    "Unstarted",
     "Update",
     "abort_task",
+    "flush",
     "get_task",
     "protect_task",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from requence._client import Client
-from requence._transport.io_thread import io_thread
+from requence._transport.io_thread import io_thread, io_thread_if_running
 from requence.task import by_id
+from requence.task.flush import Unstarted, flushing
 from requence.task.snapshot import TaskSnapshot
 
-__all__ = ["abort_task", "get_task", "protect_task"]
+__all__ = ["abort_task", "flush", "get_task", "protect_task"]
 
 
 async def get_task(
@@ -29,3 +30,10 @@ async def protect_task(
 ) -> None:
     """Protects a task. Parameters and errors as for `requence.task.protect_task`."""
     await io_thread().run_async(by_id.protect(task_id, access_token, client))
+
+
+async def flush(timeout: float | None = 5.0) -> list[Unstarted]:
+    """Waits until every task made so far was started, or could not be. As `requence.flush`."""
+    work = flushing(timeout)
+    io = io_thread_if_running()
+    return [] if io is None else await io.run_async(work)

@@ -7,9 +7,11 @@ import logging
 import weakref
 from collections.abc import Generator
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from requence._transport.io_thread import IOThread, Work
+from requence.exceptions import UsageError
+from requence.task.blocking import WhatGoesOn, wait_or_tell
 
 __all__ = ["Operation", "Pending"]
 
@@ -22,20 +24,24 @@ _log = logging.getLogger("requence.task")
 class Pending(Generic[T_co]):
     """A value that has to be awaited. Each `await` waits anew; cancelling one harms nobody else."""
 
-    __slots__ = ("_io", "_keep", "_spelling", "_wait")
+    __slots__ = ("_goes_on", "_io", "_keep", "_spelling", "_wait")
 
-    def __init__(self, io: IOThread, wait: Work[T_co], *, spelling: str, keep: object) -> None:
+    def __init__(
+        self, io: IOThread, wait: Work[T_co], *, spelling: tuple[str, str], goes_on: WhatGoesOn, keep: object
+    ) -> None:
         """Makes something to await.
 
         Args:
             io: Where to wait.
             wait: Makes the coroutine that waits on the I/O thread.
-            spelling: How the caller wrote it, for the `repr`.
+            spelling: How the caller wrote it, and without asyncio writes it.
+            goes_on: Describes what goes on when the wait is given up.
             keep: What must stay alive while somebody waits: the handle.
         """
         self._io = io
         self._wait = wait
         self._spelling = spelling
+        self._goes_on = goes_on
         self._keep = keep
 
     def __await__(self) -> Generator[Any, None, T_co]:
@@ -43,10 +49,34 @@ class Pending(Generic[T_co]):
 
     async def _awaited(self) -> T_co:
         # In a coroutine of our own: its frame keeps `self`, and so the handle, which may have no other reference.
-        return await self._io.run_async(self._wait)
+        return await wait_or_tell(self._io, self._wait, self._goes_on)
 
     def __repr__(self) -> str:
-        return f"<{self._spelling}: to be awaited; without asyncio use task.sync.{self._spelling.split('.')[-1]}>"
+        return f"<{self._forgotten()}>"
+
+    def __str__(self) -> NoReturn:
+        raise UsageError(self._forgotten())
+
+    def __format__(self, _: str) -> NoReturn:
+        raise UsageError(self._forgotten())
+
+    def __bool__(self) -> NoReturn:
+        raise UsageError(self._forgotten())
+
+    def _forgotten(self) -> str:
+        asynchronous, blocking = self._spelling
+        return f"{asynchronous} has to be awaited: `await {asynchronous}`, or without asyncio `{blocking}`"
+
+    if not TYPE_CHECKING:  # for which these would be there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(f"no attribute {name!r}, since {self._forgotten()}", name=name, obj=self)
+
+        def __getitem__(self, key: object) -> NoReturn:
+            raise UsageError(self._forgotten())
+
+        def __iter__(self) -> NoReturn:
+            raise UsageError(self._forgotten())
 
 
 class Operation:

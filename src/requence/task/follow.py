@@ -45,7 +45,7 @@ class Follow:
         started: Started,
         *,
         input: Any,
-        task_template: str,
+        task_template: str | None,
         stream_lost: bool = False,
         seat: Seat | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class Follow:
             api: Sends the requests.
             started: The answer to finalize.
             input: What the caller passed: the context's input until the service tells it.
-            task_template: For the errors.
+            task_template: For the errors, if it is known.
             stream_lost: Whether the answer that named the stream was lost: then only the end can be learned.
             seat: The place at the stream of all tasks, where handles share that.
         """
@@ -71,6 +71,11 @@ class Follow:
         self._last: Update | None = None
         self._teller: Teller | None = None
         self._delivery = delivery(api, started.task_id)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end of the task is known."""
+        return self._last is not None
 
     async def outcome(self) -> TaskResult:
         """Waits for the end of the task, on the stream that all waiters share.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from requence._client import Client
-from requence._transport.io_thread import io_thread
+from requence._transport.io_thread import io_thread, io_thread_if_running
 from requence.task import by_id
+from requence.task.blocking import block
+from requence.task.flush import Unstarted, flushing
 from requence.task.snapshot import TaskSnapshot
 
-__all__ = ["abort_task", "get_task", "protect_task"]
+__all__ = ["abort_task", "flush", "get_task", "protect_task"]
 
 
 def get_task(task_id: str, access_token: str | None = None, *, client: Client | None = None) -> TaskSnapshot:
@@ -28,7 +30,8 @@ def get_task(task_id: str, access_token: str | None = None, *, client: Client | 
         UnauthorizedError: The service refuses the token.
         RequenceUnreachableException: The service cannot be reached.
     """
-    return io_thread().run(by_id.get(task_id, access_token, client))
+    work = by_id.get(task_id, access_token, client)
+    return block(io_thread(), work, instead="await requence.task.aio.get_task(…)")
 
 
 def abort_task(
@@ -48,7 +51,8 @@ def abort_task(
         UnauthorizedError: The service refuses the token.
         RequenceUnreachableException: The service cannot be reached.
     """
-    io_thread().run(by_id.abort(task_id, access_token, reason, client))
+    work = by_id.abort(task_id, access_token, reason, client)
+    block(io_thread(), work, instead="await requence.task.aio.abort_task(…)")
 
 
 def protect_task(task_id: str, access_token: str | None = None, *, client: Client | None = None) -> None:
@@ -65,4 +69,31 @@ def protect_task(task_id: str, access_token: str | None = None, *, client: Clien
         UnauthorizedError: The service refuses the token.
         RequenceUnreachableException: The service cannot be reached.
     """
-    io_thread().run(by_id.protect(task_id, access_token, client))
+    work = by_id.protect(task_id, access_token, client)
+    block(io_thread(), work, instead="await requence.task.aio.protect_task(…)")
+
+
+def flush(timeout: float | None = 5.0) -> list[Unstarted]:
+    """Waits until every task made so far in this process was started, or could not be.
+
+    For the end of a script that has to know: by itself the end of a script waits for its starts, too, but can only
+    log what could not be delivered.
+
+    ```python
+    for task, error in requence.flush():
+        print(task, error)
+    ```
+
+    Args:
+        timeout: The longest wait in seconds, None for no limit. Default 5.
+
+    Returns:
+        One entry (`task`, `error`) for each start that has failed since the last flush, and for each that is not
+        confirmed yet: that one goes on, and its error is a `TaskWaitTimeout`.
+
+    Raises:
+        ConfigurationError: `timeout` is not a number of seconds.
+    """
+    work = flushing(timeout)
+    io = io_thread_if_running()
+    return [] if io is None else block(io, work, instead="await requence.task.aio.flush()")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Generator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import Work, io_thread
-from requence.exceptions import UsageError
+from requence.exceptions import ConfigurationError, UsageError
 from requence.task.arguments import (
     check_identifier,
     check_optional_text,
@@ -19,16 +19,20 @@ from requence.task.arguments import (
     check_seconds,
 )
 from requence.task.awaitables import Operation, Pending
+from requence.task.blocking import wait_or_tell
 from requence.task.callbacks import Callbacks
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
 from requence.task.order import NO_INPUT, Order
+from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
 from requence.task.run import Run, opening_of_updates
 from requence.task.sync import SyncTask
 from requence.task.updates import Update
 
 __all__ = ["Task"]
+
+T = TypeVar("T")
 
 
 class Task:
@@ -89,8 +93,54 @@ class Task:
         )
         token = find_access_token(access_token, client)
         io = io_thread()
-        self._run = Run(io, token, client, order, Callbacks(io, on_update=on_update))
-        weakref.finalize(self, self._run.io.call_soon, self._run.release)
+        self._hold(Run(io, token, client, order, Callbacks(io, on_update=on_update)))
+
+    @classmethod
+    def attach(
+        cls,
+        task: TaskRef | str,
+        access_token: str | None = None,
+        *,
+        client: Client | None = None,
+        on_update: Callable[[Update], object] | None = None,
+    ) -> Self:
+        """Returns a handle to a task that was started before, here or elsewhere. Sends nothing by itself.
+
+        From a reference everything works as with the handle that started the task. From an id alone its updates
+        cannot be followed: its end is learned by asking, with growing pauses, and `updates` has the last update
+        only.
+
+        Args:
+            task: What `ref` has returned, or the task's id.
+            access_token: A token of the same service; by default it is looked up as for a new task.
+            client: How to reach the service; by default the default client.
+            on_update: As for a new task: it is given all updates from the first on.
+
+        Raises:
+            ConfigurationError: The token or an argument is not usable, or the reference is of another service.
+            UsageError: The interpreter is shutting down; or `on_update` is a coroutine function, and no loop runs.
+        """
+        client = checked_client(client)
+        token = find_access_token(access_token, client)
+        if not isinstance(task, TaskRef):
+            task = TaskRef(task_id=check_identifier("task", task), base_url=token.base_url)
+        if task.base_url != token.base_url:
+            raise ConfigurationError(
+                f"The task is at {task.base_url}, but the access token is for {token.base_url}",
+                hint="give a token of the service that runs the task",
+            )
+        io = io_thread()
+        return cls._with(Run(io, token, client, task, Callbacks(io, on_update=on_update)))
+
+    @classmethod
+    def _with(cls, run: Run) -> Self:
+        task = cls.__new__(cls)
+        cls._hold(task, run)
+        return task
+
+    def _hold(self, run: Run) -> None:
+        self._run = run
+        weakref.finalize(self, run.close)
 
     @property
     def sync(self) -> SyncTask:
@@ -112,12 +162,12 @@ class Task:
             RequenceUnreachableException: The service could not be reached.
             StartUncertainError: Whether the task was started is not known.
         """
-        return Pending(self._run.io, self._run.id, spelling="task.id", keep=self)
+        return self._pending(self._run.id, "task.task_id", "task.sync.id")
 
     @property
     def task_url(self) -> Pending[str | None]:
         """The page of the task, once it was started; None if the service names none. Raises like `task_id`."""
-        return Pending(self._run.io, self._run.url, spelling="task.url", keep=self)
+        return self._pending(self._run.url, "task.task_url", "task.sync.url")
 
     @property
     def result(self) -> Pending[TaskResult]:
@@ -131,7 +181,7 @@ class Task:
             StreamInterruptedError: Contact with the service was lost for longer than the client's patience.
             TaskException: And everything that `task_id` raises.
         """
-        return Pending(self._run.io, self._run.result, spelling="task.result", keep=self)
+        return self._pending(self._run.result, "task.result", "task.sync.result")
 
     @property
     def updates(self) -> AsyncItems[Update]:
@@ -154,7 +204,14 @@ class Task:
 
         Opens no stream, so it is cheap. Raises like `task_id`.
         """
-        return await self._run.io.run_async(self._run.id)
+        return await self._wait(self._run.id)
+
+    async def ref(self) -> TaskRef:
+        """Waits until the task was started, and returns a reference to it: for `attach`, in any process.
+
+        Raises like `task_id`.
+        """
+        return await self._wait(self._run.ref)
 
     async def wait(self, timeout: float | None = None) -> TaskResult:
         """Waits for the result like `result`, for at most `timeout` seconds (None: without limit).
@@ -163,7 +220,7 @@ class Task:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
         seconds = check_seconds("timeout", timeout)
-        return await self._run.io.run_async(lambda: self._run.result(seconds))
+        return await self._wait(lambda: self._run.result(seconds))
 
     def abort(self, reason: str | None = None) -> Operation:
         """Aborts the task; one that was not started yet is not started at all.
@@ -188,6 +245,13 @@ class Task:
         """
         return self._operate("protect", self._run.protect)
 
+    def _pending(self, wait: Work[T], spelling: str, blocking: str) -> Pending[T]:
+        run = self._run
+        return Pending(run.io, wait, spelling=(spelling, blocking), goes_on=run.goes_on, keep=self)
+
+    async def _wait(self, work: Work[T]) -> T:
+        return await wait_or_tell(self._run.io, work, self._run.goes_on)
+
     def _operate(self, verb: str, work: Work[None]) -> Operation:
         future = self._run.io.submit(work, before_exit=True)
         operation = Operation(self._run.io, f"{verb} of {self!r}", future)
@@ -203,12 +267,27 @@ class Task:
     def __aiter__(self) -> AsyncIteration[Update]:
         return self.updates.__aiter__()
 
-    def __reduce__(self) -> NoReturn:
-        raise UsageError(
-            "A Task is a handle of this process and is neither pickled nor copied",
-            hint="hand its id over, and use get_task(task_id) there",
-        )
+    if not TYPE_CHECKING:  # for which it would be there
+
+        def __iter__(self) -> NoReturn:
+            self.updates.__iter__()
+
+    def __reduce__(self) -> tuple[Callable[[TaskRef], Task], tuple[TaskRef]]:
+        ref = self._run.known_ref()
+        if ref is None:
+            raise UsageError(
+                "A Task can be pickled once its start is confirmed, since only then it has an id",
+                hint="wait for task.sync.id or await task.task_id before",
+            )
+        return type(self).attach, (ref,)
+
+    def __copy__(self) -> Self:
+        return self  # a copy would be another handle to the same task, without its callback
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
 
     def __repr__(self) -> str:
-        known_id = self.known_id
-        return f"<Task {self._run.order.task_template!r}{f' {known_id}' if known_id else ''}>"
+        template, known_id = self._run.of.task_template, self.known_id
+        parts = ["Task", repr(template) if template else "", known_id or ""]
+        return f"<{' '.join(filter(None, parts))}>"

@@ -6,9 +6,11 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 from requence._transport.io_thread import IOThread
+from requence.exceptions import UsageError
+from requence.task.blocking import WhatGoesOn, block_or_tell, wait_or_tell
 from requence.task.waiting import LongWait
 
 __all__ = ["AsyncItems", "AsyncIteration", "Items", "Iteration", "Opening", "Source"]
@@ -40,15 +42,17 @@ class Opening(Generic[T]):
     Attributes:
         io: The I/O thread.
         source: Makes the source of one iteration.
-        name: What is iterated over, for the `repr`.
+        spelling: How it is written for `async for`, and how for `for`.
         wait: Describes what an iteration waits for.
+        goes_on: Describes what goes on when such a wait is given up.
         keep: What must stay alive while somebody iterates: the handle.
     """
 
     io: IOThread
     source: Callable[[], Source[T]]
-    name: str
+    spelling: tuple[str, str]
     wait: Callable[[], str]
+    goes_on: WhatGoesOn
     keep: object
 
 
@@ -64,7 +68,13 @@ class Items(Generic[T]):
         return Iteration(_Cursor(self._opening))
 
     def __repr__(self) -> str:
-        return f"<{self._opening.name} of {self._opening.keep!r}: for `for`>"
+        return f"<{self._opening.spelling[1]} of {self._opening.keep!r}: for `for`>"
+
+    if not TYPE_CHECKING:  # for which it would be there
+
+        def __aiter__(self) -> NoReturn:
+            asynchronous, blocking = self._opening.spelling
+            raise UsageError(f"{blocking} is for a plain `for`: write `async for … in {asynchronous}`")
 
 
 class AsyncItems(Generic[T]):
@@ -79,8 +89,20 @@ class AsyncItems(Generic[T]):
         return AsyncIteration(_Cursor(self._opening))
 
     def __repr__(self) -> str:
+        return f"<{self._opening.spelling[0]} of {self._opening.keep!r}: for `async for`>"
+
+    if not TYPE_CHECKING:  # for which these would be there
+
+        def __iter__(self) -> NoReturn:
+            raise UsageError(self._forgotten())
+
+        def __await__(self) -> NoReturn:
+            raise UsageError(self._forgotten())
+
+    def _forgotten(self) -> str:
+        asynchronous, blocking = self._opening.spelling
         return (
-            f"<{self._opening.name} of {self._opening.keep!r}: for `async for`; without asyncio use `.sync`>"
+            f"{asynchronous} is for `async for … in {asynchronous}`, or without asyncio `for … in {blocking}`"
         )
 
 
@@ -131,6 +153,8 @@ class _Cursor(Generic[T]):
 
     def __init__(self, opening: Opening[T]) -> None:
         self._io = opening.io
+        self._goes_on = opening.goes_on
+        self._instead = f"async for … in {opening.spelling[0]}"
         self._keep = opening.keep
         self._source = opening.source()
         self._long_wait = LongWait(opening.wait)
@@ -144,7 +168,7 @@ class _Cursor(Generic[T]):
             with suppress(IndexError):
                 return self._source.pop()
             with self._closing_on_error():
-                if not self._io.run(self._ready):
+                if not block_or_tell(self._io, self._ready, self._goes_on, instead=self._instead):
                     self.close()
         return None
 
@@ -154,7 +178,7 @@ class _Cursor(Generic[T]):
             with suppress(IndexError):
                 return self._source.pop()
             with self._closing_on_error():
-                if not await self._io.run_async(self._ready):
+                if not await wait_or_tell(self._io, self._ready, self._goes_on):
                     self.close()
         return None
 

@@ -8,53 +8,87 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from requence._client import Client
 from requence._token import AccessToken
-from requence._transport.io_thread import IOThread
-from requence.exceptions import TaskWaitTimeout
+from requence._transport.io_thread import IOThread, io_thread
+from requence.exceptions import ForkedHandleError, RequenceError, TaskWaitTimeout
 from requence.task.callbacks import Callbacks
 from requence.task.feed import Feed
 from requence.task.iterate import Opening
 from requence.task.order import Order
+from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
+from requence.task.starts import Starts
 from requence.task.updates import Update
 from requence.task.waiting import LongWait
 
 if TYPE_CHECKING:
     from requence._transport.api import Started
+    from requence.task.attached import Attached
     from requence.task.follow import Follow
     from requence.task.start import Start
 
-__all__ = ["Run"]
+__all__ = ["Run", "opening_of_updates", "starts"]
+
+_starts: WeakKeyDictionary[asyncio.AbstractEventLoop, Starts[Run]] = WeakKeyDictionary()
+
+
+def starts() -> Starts[Run]:
+    """Returns the starts of this process. On the I/O thread."""
+    return _starts.setdefault(asyncio.get_running_loop(), Starts())
 
 
 class Run:
     """One task. Its coroutines run on the I/O thread; attributes may be read anywhere.
 
     Attributes:
-        io: The thread.
-        order: What the caller asked for.
+        of: What the caller asked for, or the task that the handle was attached to.
     """
 
     def __init__(
-        self, io: IOThread, token: AccessToken, client: Client, order: Order, callbacks: Callbacks
+        self, io: IOThread, token: AccessToken, client: Client, of: Order | TaskRef, callbacks: Callbacks
     ) -> None:
-        self.io = io
-        self.order = order
+        self.of = of
+        self._io = io
         self._token = token
         self._client = client
-        self._begun: Start | None = None
+        self._begun: Start | Attached | None = None
         self._follow: Follow | None = None
-        # Not kept here: a callback may belong to what holds the handle, which must be collected all the same.
-        io.submit(lambda: self._begin(callbacks), before_exit=True)
+        self._before_fork: Started | RequenceError | None = None
+        # The callbacks are not kept here: they may belong to what holds the handle, which must be collected all
+        # the same.
+        if isinstance(of, Order) or "on_update" in callbacks:
+            io.submit(lambda: self._begin(callbacks), before_exit=isinstance(of, Order))
+
+    @property
+    def io(self) -> IOThread:
+        """The I/O thread of this process.
+
+        Raises:
+            ForkedHandleError: The process was forked while the task was being started.
+        """
+        if not self._io.is_here:
+            self._come_through_fork()
+        return self._io
 
     @property
     def known_id(self) -> str | None:
         """The task's id if it was started, else None; no I/O."""
-        begun = self._begun
-        return begun.started.task_id if begun is not None and begun.started is not None else None
+        if isinstance(self.of, TaskRef):
+            return self.of.task_id
+        started = self._known_start()
+        return started.task_id if started is not None else None
+
+    def known_ref(self) -> TaskRef | None:
+        """Returns a reference to the task if it was started, else None; no I/O."""
+        if isinstance(self.of, TaskRef):
+            return self.of
+        started = self._known_start()
+        return None if started is None else self._reference(started)
 
     async def id(self) -> str:
         """Waits until the task was started and returns its id."""
@@ -63,6 +97,12 @@ class Run:
     async def url(self) -> str | None:
         """Waits until the task was started and returns its page, or None."""
         return (await self._started()).url
+
+    async def ref(self) -> TaskRef:
+        """Waits until the task was started and returns a reference to it."""
+        if isinstance(self.of, TaskRef):
+            return self.of
+        return self._reference(await self._started())
 
     async def result(self, timeout: float | None = None) -> TaskResult:
         """Waits until the task has ended and returns its result.
@@ -78,15 +118,7 @@ class Run:
         except TimeoutError:
             if timeout is None or not limit.expired():
                 raise
-            started = self._start().started
-            url = started.url if started else None
-            raise TaskWaitTimeout(
-                f"The task has not ended within {timeout:g} seconds; "
-                + ("it still runs" if started else "its start is not confirmed yet"),
-                task_id=started.task_id if started else None,
-                task_url=url,
-                hint=f"look at it at {url}" if url else None,
-            ) from None
+            raise self.wait_is_over(f"The task has not ended within {timeout:g} seconds") from None
 
     def feed(self, after: int | None = None) -> Feed[Update]:
         """Returns the task's updates from a position on, on a stream of their own."""
@@ -101,11 +133,31 @@ class Run:
 
     def describe(self, what: str) -> str:
         """Returns a text that says what is waited for, and where to look; no I/O."""
-        started = self._begun.started if self._begun is not None else None
-        if started is None:
-            return f"the start of a task of {self.order.task_template!r} at {self._token.base_url}"
-        where = f"; look at {started.url}" if started.url else ""
-        return f"{what} of task {started.task_id} ({self.order.task_template!r}){where}"
+        started = self._known_start()
+        if started is None and not isinstance(self.of, TaskRef):
+            return f"the start of a task of {self.of.task_template!r} at {self._token.base_url}"
+        return f"{what} of {self._name()}{self._where_to_look()}"
+
+    def goes_on(self) -> str | None:
+        """Returns what becomes of the task when a wait for it is given up; None if it has ended. No I/O."""
+        if self._follow is not None and self._follow.has_ended:
+            return None
+        if self.known_id is not None:
+            return f"Only the wait has ended: {self._name()} still runs{self._where_to_look()}"
+        if self._begun is not None and self._begun.failure is not None:
+            return None
+        return f"Only the wait has ended: the start of a task of {self.of.task_template!r} goes on"
+
+    def wait_is_over(self, message: str) -> TaskWaitTimeout:
+        """Returns the error for a wait that took too long; no I/O."""
+        ref = self.known_ref()
+        url = ref.task_url if ref else None
+        return TaskWaitTimeout(
+            f"{message}; {'it still runs' if ref else 'its start is not confirmed yet'}",
+            task_id=ref.task_id if ref else None,
+            task_url=url,
+            hint=f"look at it at {url}" if url else None,
+        )
 
     async def abort(self, reason: str | None) -> None:
         """Aborts the task."""
@@ -115,15 +167,27 @@ class Run:
         """Protects the task."""
         await self._start().protect()
 
-    def release(self) -> None:
-        """Stops what only served the handle, which is gone; the task itself goes on."""
+    def close(self) -> None:
+        """Stops what only served the handle, which is gone; the task itself goes on. In any thread."""
+        self._io.call_soon(self._release)
+
+    def told(self) -> None:
+        """Takes note that the caller has learnt how the start went. On the I/O thread."""
+        self._start().told()
+
+    def _release(self) -> None:
         self._start().abandon()
         if self._follow is not None:
             self._follow.release()
 
     async def _begin(self, callbacks: Callbacks) -> None:
         start = self._start()
-        await start.run()
+        if isinstance(self.of, Order):
+            with starts().under_way(self):
+                await start.run()
+            if start.failure is not None:
+                self.of = replace(self.of, input=None)  # it may be large, and is of no more use
+                starts().has_failed(self, start.failure)
         if start.started is not None and "on_update" in callbacks:
             (await self._followed()).tell(callbacks)
 
@@ -131,14 +195,23 @@ class Run:
         with LongWait(lambda: self.describe("the start")).waiting():
             return await self._start().wait()
 
-    def _start(self) -> Start:
+    def _start(self) -> Start | Attached:
         """Returns the start; at the first call, on the I/O thread, the HTTP libraries are imported."""
         if self._begun is None:
-            from requence._transport.api import Api
-            from requence.task.start import Start
-
-            self._begun = Start(Api(self._token, self._client), self.order, self.io.loop)
+            self._begun = self._make_start()
         return self._begun
+
+    def _make_start(self) -> Start | Attached:
+        from requence._transport.api import Api, Started
+        from requence.task.attached import Attached
+        from requence.task.start import Start
+
+        api, of = Api(self._token, self._client), self.of
+        if self._before_fork is not None:
+            return Attached(api, self._before_fork)
+        if isinstance(of, TaskRef):
+            return Attached(api, Started(of.task_id, watch_url=of.trusted_watch_url, url=of.task_url))
+        return Start(api, of, self._io.loop)
 
     async def _followed(self) -> Follow:
         from requence.task.follow import Follow
@@ -149,20 +222,63 @@ class Run:
             self._follow = Follow(
                 start.api,
                 started,
-                input=self.order.input,
-                task_template=self.order.task_template,
+                input=self.of.input if isinstance(self.of, Order) else None,
+                task_template=self.of.task_template,
                 stream_lost=start.stream_lost,
                 seat=start.seat,
             )
         return self._follow
 
+    def _known_start(self) -> Started | None:
+        outcome = self._before_fork if self._begun is None else self._begun.started
+        return None if isinstance(outcome, RequenceError) else outcome
+
+    def _reference(self, started: Started) -> TaskRef:
+        return TaskRef(
+            task_id=started.task_id,
+            base_url=self._token.base_url,
+            task_template=self.of.task_template,
+            task_url=started.url,
+            watch_url=started.watch_url,
+        )
+
+    def _name(self) -> str:
+        template = f" ({self.of.task_template!r})" if self.of.task_template else ""
+        return f"task {self.known_id}{template}"
+
+    def _where_to_look(self) -> str:
+        ref = self.known_ref()
+        return f"; look at {ref.task_url}" if ref and ref.task_url else ""
+
+    def _come_through_fork(self) -> None:
+        """Goes on in a forked child, whose I/O thread is another one.
+
+        Raises:
+            ForkedHandleError: What became of the start is known to the parent only.
+        """
+        begun = self._begun
+        if begun is not None:
+            self._before_fork = self._before_fork or begun.started or begun.failure
+        if self._before_fork is None and isinstance(self.of, Order):
+            raise ForkedHandleError(
+                f"The process was forked while a task of {self.of.task_template!r} was being started, so only the "
+                "parent knows what became of it",
+                hint="make the handle in the child, or fork after task.sync.id; "
+                "the parent can hand over task.sync.ref()",
+            )
+        self._of_parent = begun, self._follow  # never collected here: they belong to a loop of the parent
+        self._begun = self._follow = None
+        self._io = io_thread()
+
 
 def opening_of_updates(run: Run, keep: object, after: int | None = None) -> Opening[Update]:
     """Returns what it takes to iterate over a task's updates; `keep` is the handle."""
+    name = "updates" if after is None else f"updates_after({after})"
     return Opening(
         io=run.io,
         source=lambda: run.feed(after),
-        name="updates",
+        spelling=(f"task.{name}", f"task.sync.{name}"),
         wait=lambda: run.describe("the next update"),
+        goes_on=run.goes_on,
         keep=keep,
     )

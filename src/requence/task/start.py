@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from requence._transport.api import Api, LostAnswerError, Prepared, Started
 from requence._transport.retry import is_transient
@@ -42,21 +42,22 @@ class Start:
     Attributes:
         api: Sends the requests.
         started: The answer to finalize, None before.
+        failure: Why it was not started; None if it was, or as long as that is not known.
         stream_lost: Whether the task was started by a request whose answer, with the stream's URL, was lost.
         seat: The place at the stream of all tasks, where handles share that; None before, or where they do not.
     """
 
     def __init__(self, api: Api, order: Order, loop: asyncio.AbstractEventLoop) -> None:
         self.started: Started | None = None
+        self.failure: RequenceError | None = None
         self.stream_lost = False
         self.seat: Seat | None = None
         self.api = api
         self._order = order
-        self._prepared: asyncio.Future[Prepared] = loop.create_future()
+        self._reserved: asyncio.Future[str] = loop.create_future()  # the task's id
         self._done: asyncio.Future[Started] = loop.create_future()
         self._abort: _Abort | None = None
         self._finalizing = False
-        self._failure: RequenceError | None = None
         self._asked = False
         self._abandoned = False
 
@@ -77,13 +78,16 @@ class Start:
             return
         if isinstance(failure, TaskException):
             failure.task_template = self._order.task_template
-            if failure.task_id is None and self._prepared.done():
-                failure.task_id = self._prepared.result().task_id
-        for future in (self._prepared, self._done):
+            if failure.task_id is None and self._reserved.done():
+                failure.task_id = self._reserved.result()
+        for future in (self._reserved, self._done):
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # told to whoever waits; not to be reported by asyncio as forgotten
-        self._failure = failure
+        self.failure = failure
+        self._order = replace(
+            self._order, input=None
+        )  # it may be large, and whoever holds the failure keeps this
         self._leave_seat()
         self._report_unasked()
 
@@ -106,19 +110,18 @@ class Start:
         if self._abort is None:
             self._abort = _Abort(reason)
         prevented = not self._finalizing
-        prepared = await wait_shared(self._prepared)
+        task_id = await wait_shared(self._reserved)
         try:
-            await self.api.abort(prepared.task_id, reason)
+            await self.api.abort(task_id, reason)
         except TaskAbortException:
             if not prevented:
                 raise
             # Nothing was started, so there is nothing that the service could have aborted.
-            _log.debug("task %s was never started; the service keeps its reservation", prepared.task_id)
+            _log.debug("task %s was never started; the service keeps its reservation", task_id)
 
     async def protect(self) -> None:
         """Protects the task, as soon as it has an id."""
-        prepared = await wait_shared(self._prepared)
-        await self.api.protect(prepared.task_id)
+        await self.api.protect(await wait_shared(self._reserved))
 
     def abandon(self) -> None:
         """Takes note that the handle has gone: a failure that nobody asked for is logged, now or when it comes."""
@@ -126,16 +129,20 @@ class Start:
         self._leave_seat()
         self._report_unasked()
 
+    def told(self) -> None:
+        """Takes note that somebody has learnt how the start went: a failure is not to be logged."""
+        self._asked = True
+
     def _leave_seat(self) -> None:
         if self.seat is not None:
             self.seat.leave()
 
     def _report_unasked(self) -> None:
-        if self._failure is None or self._asked or not self._abandoned:
+        if self.failure is None or self._asked or not self._abandoned:
             return
         self._asked = True
-        hint = f" ({self._failure.hint})" if self._failure.hint else ""
-        _log.error("The task %r was not started: %s%s", self._order.task_template, self._failure, hint)
+        hint = f" ({self.failure.hint})" if self.failure.hint else ""
+        _log.error("The task %r was not started: %s%s", self._order.task_template, self.failure, hint)
 
     def _cut_short(self) -> RequenceError:
         if self._finalizing:
@@ -147,7 +154,7 @@ class Start:
     async def _run(self) -> Started:
         order = self._order
         prepared = await self.api.prepare(order.task_template)
-        self._prepared.set_result(prepared)
+        self._reserved.set_result(prepared.task_id)
         if not order.suppress_branch_warning:
             _warn_of_branch(prepared.branch)
         aborted = self._aborted(prepared)

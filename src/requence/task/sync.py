@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from requence._transport.io_thread import Work
 from requence.task.arguments import check_optional_text, check_position, check_seconds
+from requence.task.blocking import block_or_tell
 from requence.task.iterate import Items
+from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
 from requence.task.run import Run, opening_of_updates
 from requence.task.updates import Update
 
 __all__ = ["SyncTask"]
+
+T = TypeVar("T")
 
 
 class SyncTask:
@@ -30,17 +37,17 @@ class SyncTask:
             RequenceUnreachableException: The service could not be reached.
             StartUncertainError: Whether the task was started is not known.
         """
-        return self._run.io.run(self._run.id)
+        return self._block(self._run.id, "await task.task_id")
 
     @property
     def url(self) -> str | None:
         """The page of the task, None if the service names none; blocks and raises like `id`."""
-        return self._run.io.run(self._run.url)
+        return self._block(self._run.url, "await task.task_url")
 
     @property
     def result(self) -> TaskResult:
         """The result; blocks until the task has ended. Raises like `await task.result`."""
-        return self._run.io.run(self._run.result)
+        return self._block(self._run.result, "await task.result")
 
     @property
     def updates(self) -> Items[Update]:
@@ -56,7 +63,11 @@ class SyncTask:
 
     def finalized(self) -> str:
         """Blocks until the task was accepted and started, and returns its id. Opens no stream."""
-        return self.id
+        return self._block(self._run.id, "await task.finalized()")
+
+    def ref(self) -> TaskRef:
+        """Blocks until the task was started, and returns a reference to it. Raises like `id`; see `Task.ref`."""
+        return self._block(self._run.ref, "await task.ref()")
 
     def wait(self, timeout: float | None = None) -> TaskResult:
         """Blocks until the task has ended, for at most `timeout` seconds (None: without limit).
@@ -65,16 +76,19 @@ class SyncTask:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
         seconds = check_seconds("timeout", timeout)
-        return self._run.io.run(lambda: self._run.result(seconds))
+        return self._block(lambda: self._run.result(seconds), "await task.wait(…)")
 
     def abort(self, reason: str | None = None) -> None:
         """Aborts the task and blocks until that was confirmed. Raises `TaskAbortException` if refused."""
         reason = check_optional_text("reason", reason)
-        self._run.io.run(lambda: self._run.abort(reason))
+        self._block(lambda: self._run.abort(reason), "await task.abort(…)")
 
     def protect(self) -> None:
         """Protects the task and blocks until that was confirmed. Raises `TaskProtectException` if refused."""
-        self._run.io.run(self._run.protect)
+        self._block(self._run.protect, "await task.protect()")
+
+    def _block(self, work: Work[T], instead: str) -> T:
+        return block_or_tell(self._run.io, work, self._run.goes_on, instead=instead)
 
     def __repr__(self) -> str:
         return f"<the blocking face of {self._task!r}>"

@@ -129,8 +129,9 @@ class TaskWatcher:
         return Opening(
             io=self._watching.io,
             source=lambda: Inbox(broadcast),
-            name="updates",
+            spelling=("watcher.updates", "watcher.sync.updates"),
             wait=lambda: "an update of any task",
+            goes_on=lambda: None,
             keep=self,
         )
 

@@ -1,0 +1,100 @@
+"""What a wait tells people: that it blocks an event loop, and, when it is given up, that the task goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from requence._transport.io_thread import IOThread, Work
+
+__all__ = ["block", "block_or_tell", "telling_what_goes_on", "wait_or_tell", "warn_of_a_running_loop"]
+
+T = TypeVar("T")
+
+WhatGoesOn = Callable[[], str | None]
+"""Returns what becomes of a task when a wait for it is given up, without I/O; None if nothing does."""
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def block(io: IOThread, work: Work[T], *, instead: str) -> T:
+    """Runs a coroutine on the I/O thread and blocks until it is done.
+
+    Args:
+        io: The I/O thread.
+        work: Makes the coroutine.
+        instead: How to write the same without blocking a running event loop.
+
+    Raises:
+        UsageError: Called on the I/O thread itself.
+    """
+    warn_of_a_running_loop(instead)
+    return io.run(work)
+
+
+def block_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn, *, instead: str) -> T:
+    """Blocks like `block`; Ctrl-C then tells what goes on."""
+    warn_of_a_running_loop(instead)
+    with telling_what_goes_on(goes_on):
+        return io.run(work)
+
+
+async def wait_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn) -> T:
+    """Waits in the running loop for what runs on the I/O thread; a cancellation then tells what goes on."""
+    with telling_what_goes_on(goes_on):
+        return await io.run_async(work)
+
+
+@contextmanager
+def telling_what_goes_on(goes_on: WhatGoesOn) -> Generator[None]:
+    """Notes on the exception that ends a wait from outside that only the wait has ended.
+
+    Under `asyncio.run`, Ctrl-C is a cancellation, whose notes the traceback shows as well.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        note = goes_on()
+        if note is not None and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise
+
+
+def warn_of_a_running_loop(instead: str) -> None:
+    """Warns, once for each place in the caller's code, that a call there blocks the event loop of its thread.
+
+    Not in IPython and Jupyter, where a loop always runs and cells are meant to block.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if _in_ipython():
+        return
+    warnings.warn(
+        f"This blocks the running event loop; write `{instead}` instead",
+        RuntimeWarning,
+        stacklevel=_levels_to_the_caller(),
+    )
+
+
+def _in_ipython() -> bool:
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython is not None and get_ipython() is not None
+
+
+def _levels_to_the_caller() -> int:
+    """Returns the `stacklevel` with which `warn_of_a_running_loop` names the line of the user."""
+    frame: FrameType | None = inspect.currentframe()
+    levels = 0
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+        levels += 1
+    return levels

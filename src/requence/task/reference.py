@@ -1,0 +1,90 @@
+"""`TaskRef`: what it takes to go on with a started task elsewhere, without any secret. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from urllib.parse import urlsplit
+
+from requence._json import as_object
+from requence.exceptions import ConfigurationError
+from requence.task.arguments import check_identifier, check_optional_text
+
+__all__ = ["TaskRef"]
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRef:
+    """A reference to a started task: plain data, to be kept or sent, for `Task.attach` in any process.
+
+    It has no access token; whoever attaches needs one of the same service.
+
+    ```python
+    text = task.sync.ref().to_json()            # here
+    task = Task.attach(TaskRef.from_json(text)) # there
+    ```
+
+    Attributes:
+        task_id: The task's id.
+        base_url: The base URL of the service that runs it.
+        task_template: The name of its template, None if it is not known.
+        task_url: The task's page, None if the service names none.
+        watch_url: Where its updates can be followed, None if that is not known. It is used only where it is at the
+            same host as `base_url`, so that no reference can direct the access token elsewhere.
+
+    Raises:
+        ConfigurationError: A value is not what it should be.
+    """
+
+    task_id: str
+    base_url: str
+    task_template: str | None = None
+    task_url: str | None = None
+    watch_url: str | None = None
+
+    def __post_init__(self) -> None:
+        check_identifier("task_id", self.task_id)
+        if not check_optional_text("base_url", self.base_url):
+            raise ConfigurationError("base_url must not be empty")
+        for name in ("task_template", "task_url", "watch_url"):
+            check_optional_text(name, getattr(self, name))
+
+    def to_json(self) -> str:
+        """Returns it as JSON text, for `from_json`."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps({name: value for name, value in known.items() if value is not None})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> TaskRef:
+        """Reads what `to_json` has returned. Fields that this version does not know are passed over.
+
+        Raises:
+            ConfigurationError: It is something else.
+        """
+        try:
+            content = as_object(json.loads(text))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigurationError(f"This is no TaskRef: {error}") from None
+        if content is None:
+            raise ConfigurationError("This is no TaskRef: it is not a JSON object")
+        missing = [name for name in ("task_id", "base_url") if name not in content]
+        if missing:
+            raise ConfigurationError(f"This is no TaskRef: {' and '.join(missing)} missing")
+        return cls(**{field.name: content[field.name] for field in fields(cls) if field.name in content})
+
+    @property
+    def trusted_watch_url(self) -> str | None:
+        """The watch URL, if it is at the same host as the service."""
+        if self.watch_url is None or _origin(self.watch_url) != _origin(self.base_url):
+            return None
+        return self.watch_url
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return "", None, None
