@@ -70,6 +70,8 @@ class Pending(Generic[T_co]):
     if not TYPE_CHECKING:  # for which these would be there
 
         def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):  # asked for by tools, such as `copy`; maybe before anything is there
+                raise AttributeError(name)
             raise AttributeError(f"no attribute {name!r}, since {self._forgotten()}", name=name, obj=self)
 
         def __getitem__(self, key: object) -> NoReturn:

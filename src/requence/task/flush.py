@@ -30,6 +30,8 @@ def flushing(timeout: float | None) -> Work[list[Unstarted]]:
     seconds = check_seconds("timeout", timeout)
 
     async def work() -> list[Unstarted]:
+        for run in starts().runs_under_way:
+            run.told()  # what it fails with is returned, and so not logged
         failed, undecided = await starts().settled(seconds)
         for run, _ in failed:
             run.told()

@@ -38,6 +38,11 @@ class Starts(Generic[R]):
             del self._under_way[over]
             over.set()
 
+    @property
+    def runs_under_way(self) -> list[R]:
+        """What is not decided yet."""
+        return list(self._under_way.values())
+
     def has_failed(self, run: R, failure: RequenceError) -> None:
         """Keeps a failure."""
         self._failed.append((run, failure))
