@@ -39,8 +39,9 @@ test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream']
 test-all: $(VENV)/.dev ## run the tests on every Python found (3.11, 3.12, 3.13)
 	@$(BIN)/nox
 
-soak: $(VENV)/.dev ## cut streams at random bytes, and count what is lost: make soak [CUTS=10000]
+soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, and count what is lost: make soak [CUTS=10000 EXITS=100]
 	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))
+	@$(BIN)/python -m tests.process.exits $(or $(EXITS),100)
 
 check: format lint types imports spec regen-check ## everything that CI checks beside the tests
 

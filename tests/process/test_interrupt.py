@@ -80,7 +80,7 @@ def test_a_wait_is_interrupted_at_once(server: ScriptedServer, wait: str) -> Non
     streams = 2 if "callback" in wait else 1
     code = textwrap.dedent(BEGIN) + textwrap.dedent(WAITS[wait])
     with subprocess.Popen(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", code],
+        [sys.executable, "-W", "error", "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.process.children import run, run_python
 from tests.process.conftest import Notes
 from tests.scripted_server import ScriptedServer
@@ -125,8 +124,7 @@ def test_blocking_on_a_running_loop_works_and_warns_once_for_each_place(notes: N
 def test_in_another_thread_than_that_of_the_loop_there_is_nothing_to_warn_of(notes: Notes) -> None:
     script = f"""{BLOCKING}
     async def beside():
-        await asyncio.to_thread(lambda: asyncio.run(main()) if False else Task(
-            "note", {{"from": "a thread", "wait": False}}).sync.result)
+        await asyncio.to_thread(lambda: Task("note", {{"from": "a thread", "wait": False}}).sync.result)
 
     asyncio.run(beside())
     """
@@ -155,7 +153,6 @@ def test_the_warning_can_be_made_an_error(notes: Notes) -> None:
 
 def test_in_ipython_nothing_is_said(notes: Notes) -> None:
     """There a loop always runs, and cells are meant to block."""
-    pytest.importorskip("IPython")
     cell = "\n".join(
         [
             "import asyncio, warnings",
@@ -198,3 +195,25 @@ def test_blocking_on_the_io_thread_itself_is_refused() -> None:
     told = "A blocking call was made on the SDK's own I/O thread, which would wait for itself"
     with ScriptedServer() as server:
         assert printed(script, server.access_token) == [*[told] * 5, "task-1"]
+
+
+def test_a_program_that_gevent_has_patched(notes: Notes) -> None:
+    """Its threads are greenlets, our I/O thread among them: waiting for a task holds no other greenlet up."""
+    script = """
+        from gevent import monkey
+        monkey.patch_all()
+        import gevent
+        from requence.task import Task, protect_task
+
+        def work(number):
+            task = Task("note", {"from": f"greenlet {number}", "wait": False})
+            return task.sync.result.result, [update.type for update in task.sync.updates][-1]
+
+        task = Task("note", {"from": "gevent", "wait": False})
+        others = [gevent.spawn(work, number) for number in range(5)]
+        print(task.sync.result.result)
+        gevent.joinall(others, timeout=30)
+        print({other.value for other in others})
+        print(repr(task.protect()).endswith(": confirmed>"))
+        """
+    assert printed(script, notes.access_token, strict=False) == ["noted", "{('noted', 'taskEnd')}", "True"]

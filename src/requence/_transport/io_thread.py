@@ -30,6 +30,7 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 _EXIT_DEADLINE = 5.0
 _FORK_DEADLINE = 10.0
 _CALLBACKS_AT_ONCE = 8
+_SLICE = 0.1 if os.name == "nt" else None  # seconds; on Windows, Ctrl-C does not end a wait without a limit
 
 # What the thread will need. Slow to import, since the HTTP libraries come with it: neither the caller's thread nor
 # the running loop waits for that. Named, not imported, since these modules build on this one.
@@ -247,6 +248,8 @@ def _begin(work: Work[T], future: Future[T]) -> None:
 
 
 def _outcome(future: Future[T]) -> T:
+    while _SLICE is not None and not future.done():
+        concurrent.futures.wait([future], timeout=_SLICE)
     try:
         return future.result()
     except concurrent.futures.CancelledError:

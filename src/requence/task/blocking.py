@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from requence._transport.io_thread import IOThread, Work
 
-__all__ = ["block", "block_or_tell", "telling_what_goes_on", "wait_or_tell", "warn_of_a_running_loop"]
+__all__ = ["block", "block_or_tell", "blocks_a_loop", "wait_or_tell"]
 
 T = TypeVar("T")
 
@@ -35,25 +35,25 @@ def block(io: IOThread, work: Work[T], *, instead: str) -> T:
     Raises:
         UsageError: Called on the I/O thread itself.
     """
-    warn_of_a_running_loop(instead)
+    _warn_of_a_running_loop(io, instead)
     return io.run(work)
 
 
 def block_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn, *, instead: str) -> T:
     """Blocks like `block`; Ctrl-C then tells what goes on."""
-    warn_of_a_running_loop(instead)
-    with telling_what_goes_on(goes_on):
+    _warn_of_a_running_loop(io, instead)
+    with _telling_what_goes_on(goes_on):
         return io.run(work)
 
 
 async def wait_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn) -> T:
     """Waits in the running loop for what runs on the I/O thread; a cancellation then tells what goes on."""
-    with telling_what_goes_on(goes_on):
+    with _telling_what_goes_on(goes_on):
         return await io.run_async(work)
 
 
 @contextmanager
-def telling_what_goes_on(goes_on: WhatGoesOn) -> Generator[None]:
+def _telling_what_goes_on(goes_on: WhatGoesOn) -> Generator[None]:
     """Notes on the exception that ends a wait from outside that only the wait has ended.
 
     Under `asyncio.run`, Ctrl-C is a cancellation, whose notes the traceback shows as well.
@@ -67,16 +67,23 @@ def telling_what_goes_on(goes_on: WhatGoesOn) -> Generator[None]:
         raise
 
 
-def warn_of_a_running_loop(instead: str) -> None:
+def blocks_a_loop(io: IOThread) -> bool:
+    """Says whether an event loop runs in this thread that a blocking call would hold up.
+
+    Our own does not count: where gevent has made all threads one, it seems to run in the caller's.
+    """
+    try:
+        return asyncio.get_running_loop() is not io.loop
+    except RuntimeError:
+        return False
+
+
+def _warn_of_a_running_loop(io: IOThread, instead: str) -> None:
     """Warns, once for each place in the caller's code, that a call there blocks the event loop of its thread.
 
     Not in IPython and Jupyter, where a loop always runs and cells are meant to block.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    if _in_ipython():
+    if not blocks_a_loop(io) or _in_ipython():
         return
     warnings.warn(
         f"This blocks the running event loop; write `{instead}` instead",
@@ -91,7 +98,7 @@ def _in_ipython() -> bool:
 
 
 def _levels_to_the_caller() -> int:
-    """Returns the `stacklevel` with which `warn_of_a_running_loop` names the line of the user."""
+    """Returns the `stacklevel` with which `_warn_of_a_running_loop` names the line of the user."""
     frame: FrameType | None = inspect.currentframe()
     levels = 0
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
@@ -19,7 +18,7 @@ from requence.task.arguments import (
     check_seconds,
 )
 from requence.task.awaitables import Operation, Pending
-from requence.task.blocking import wait_or_tell
+from requence.task.blocking import blocks_a_loop, wait_or_tell
 from requence.task.callbacks import Callbacks
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
@@ -255,9 +254,7 @@ class Task:
     def _operate(self, verb: str, work: Work[None]) -> Operation:
         future = self._run.io.submit(work, before_exit=True)
         operation = Operation(self._run.io, f"{verb} of {self!r}", future)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not blocks_a_loop(self._run.io):
             operation.confirm()
         return operation
 
