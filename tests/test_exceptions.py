@@ -191,3 +191,9 @@ def test_a_wait_timeout_is_no_error_of_the_operating_system_to_look_at() -> None
     error = TaskWaitTimeout("text", task_id="t1")
     assert (error.errno, error.strerror) == (None, None)
     assert str(error) == "text"
+
+
+def test_nothing_of_another_library_is_inherited() -> None:
+    for name in exceptions.__all__:
+        homes = {parent.__module__ for parent in getattr(exceptions, name).__mro__}
+        assert homes <= {"builtins", "requence.exceptions"}

@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 from tests.scripted_server import (
     Answer,
+    Call,
     Gate,
     Lose,
     ScriptedServer,
@@ -261,6 +262,48 @@ def test_a_lost_finalize_of_which_nothing_is_known(
         assert isinstance(caught.value.__cause__, RequenceUnreachableException)
     assert task.known_id is None
     assert server.operations == ["prepare", "finalize", *["get"] * requests]
+
+
+@pytest.mark.parametrize("status", ["running", "idle"])
+def test_an_answer_to_finalize_that_comes_too_late(server: ScriptedServer, status: str) -> None:
+    """The service acts on the request, and answers when nobody listens any more."""
+    gate = Gate()
+    server.script(
+        "finalize", Answer(200, {"taskId": "task-1"}, when=gate), Answer(409, "it was started already")
+    )
+    server.always("get", report(status))
+    task = Task("t", client=server.client_with(call_timeout=0.3))
+    assert task.sync.id == "task-1"
+    assert server.operations == ["prepare", "finalize", "get", *["finalize"] * (status == "idle")]
+    gate.open()
+
+
+def test_a_service_that_vanishes_during_the_start(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_module, "_QUESTION_PAUSES", (0.02, 0.05))
+
+    def vanish(_: Call) -> Answer:
+        threading.Thread(target=server.go_away).start()
+        return Answer(when=Gate())
+
+    server.script("finalize", vanish)
+    task = Task("t", client=server.client)
+    with pytest.raises(StartUncertainError, match=r"the connection to .* broke") as caught:
+        _ = task.sync.id
+    assert (caught.value.task_id, task.known_id) == ("task-1", None)
+    assert len(server.calls("finalize")) == 1
+
+
+def test_nothing_but_the_start_itself_is_repeated_by_the_handle(server: ScriptedServer) -> None:
+    """However often it is asked, by however many, after an uncertain start."""
+    server.script("finalize", Answer(lost=True))
+    server.always("get", Answer(404))
+    task = Task("t", client=server.client)
+    for access in [*ACCESSES.values()] * 3:
+        with pytest.raises(StartUncertainError):
+            access(task)
+    assert server.operations == ["prepare", "finalize", "get"]
 
 
 def test_a_finalize_that_cannot_have_arrived_is_repeated(server: ScriptedServer) -> None:
