@@ -32,6 +32,7 @@ from tests.scripted_server import (
 import requence.task.start as start_module
 from requence import Client
 from requence._token import encode_access_token
+from requence._transport.io_thread import io_thread
 from requence.exceptions import ConfigurationError
 from requence.task import (
     RequenceUnreachableException,
@@ -697,3 +698,56 @@ def test_a_client_is_a_client(client: Any) -> None:
     for call in (lambda: Task("t", client=client), lambda: get_task("x", client=client)):
         with pytest.raises(ConfigurationError, match=r"client must be a requence\.Client"):
             call()
+
+
+# Nobody looked
+
+
+def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def _through_the_io_thread() -> None:
+    """Returns when the I/O thread has done what it was told before."""
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept until it has failed", "dropped at once"])
+def test_a_failure_that_nobody_asks_for_is_logged_once(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture, kept: bool
+) -> None:
+    gate = Gate()
+    server.script("prepare", Answer(401, "this token was revoked", when=gate))
+    task: Task | None = Task("monthly-report", client=server.client)
+    server.wait_until(lambda: "prepare" in server.operations)
+    if not kept:
+        task = None
+    gate.open()
+    if task is not None:
+        with pytest.raises(UnauthorizedError):
+            task.sync.protect()  # which does not ask whether the task was started
+        assert _errors(caplog) == []
+        task = None
+        gc.collect()  # the error's traceback holds the handle
+    server.wait_until(lambda: bool(_errors(caplog)))
+    io_thread().run(_through_the_io_thread)
+    [error] = _errors(caplog)
+    assert error == (
+        "The task 'monthly-report' was not started: this token was revoked "
+        "(check the access token, and what it is allowed to do)"
+    )
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.name == "requence.task"
+
+
+@pytest.mark.parametrize("access", ACCESSES)
+def test_a_failure_that_somebody_has_met_is_not_logged(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture, access: str
+) -> None:
+    server.script("finalize", Answer(400, "no"))
+    task = Task("t", client=server.client)
+    with pytest.raises(TaskRefusedError):
+        ACCESSES[access](task)
+    del task
+    gc.collect()
+    io_thread().run(_through_the_io_thread)
+    assert _errors(caplog) == []
