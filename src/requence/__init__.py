@@ -4,7 +4,7 @@ Start with `requence.task`; `requence.local` is a task server for one machine, f
 Importing this package opens nothing and imports no HTTP library.
 """
 
-from requence._client import Client
+from requence._client import Client, configure
 from requence._version import __version__
 
-__all__ = ["Client", "__version__"]
+__all__ = ["Client", "__version__", "configure"]
