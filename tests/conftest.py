@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the access token of whoever runs it."""
-    for variable in ("REQUENCE_TASK_ACCESS_TOKEN", "REQUENCE_ACCESS_TOKEN"):
-        monkeypatch.delenv(variable, raising=False)
+    """No test sees the access token, the settings or the proxies of whoever runs it."""
+    for variable in list(os.environ):
+        if variable.startswith("REQUENCE_") or variable.lower().endswith("_proxy"):
+            monkeypatch.delenv(variable)
 
 
 def greeting() -> TaskTemplate:

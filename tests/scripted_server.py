@@ -19,6 +19,7 @@ import contextlib
 import gc
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -194,7 +195,15 @@ class ScriptedServer:
         access_token: A token for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        """Prepares a server.
+
+        Args:
+            host: What it is called in its URLs; it listens on 127.0.0.1 whatever that is.
+            tls: Its side of the encryption, if its connections are encrypted.
+        """
+        self._host = host
+        self._tls = tls
         self.url = ""
         self.access_token = ""
         self._changed = threading.Condition()
@@ -213,7 +222,7 @@ class ScriptedServer:
     def __enter__(self) -> Self:
         self._thread.start()
         port = self._on_loop(self._listen())
-        self.url = f"http://127.0.0.1:{port}/api"
+        self.url = f"{'https' if self._tls else 'http'}://{self._host}:{port}/api"
         self.access_token = encode_access_token(BEARER, self.url)
         return self
 
@@ -291,7 +300,7 @@ class ScriptedServer:
             self._loop.close()
 
     async def _listen(self) -> int:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         return cast("int", self._listener.sockets[0].getsockname()[1])
 
     async def _stop(self) -> None:

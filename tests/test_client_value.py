@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import math
+import os
 import pickle
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
+import requence
 from requence import Client
 from requence._client import default_client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
@@ -25,7 +31,10 @@ def test_the_defaults() -> None:
     assert client.call_timeout == 30
     assert client.retries == 3
     assert client.patience == 900
+    assert client.max_streams == 256
+    assert client.shared_stream is False
     assert client.max_event_size == 256 * 1024 * 1024
+    assert (client.proxy, client.ssl_context, client.ca_bundle) == (None, None, None)
 
 
 def test_equal_values_are_equal() -> None:
@@ -104,7 +113,7 @@ def test_the_default_client_for_a_while() -> None:
         with default_client_set_to(inner):
             assert default_client() is inner
         assert default_client() is outer
-    assert default_client() is before
+    assert default_client() == before
 
 
 def test_the_default_client_comes_back_after_an_error() -> None:
@@ -116,7 +125,7 @@ def test_the_default_client_comes_back_after_an_error() -> None:
 
     with pytest.raises(ValueError, match="in between"):
         fail()
-    assert default_client() is before
+    assert default_client() == before
 
 
 def test_a_client_is_not_pickled_but_can_be_copied() -> None:
@@ -138,4 +147,192 @@ def test_overlapping_defaults_end_in_any_order() -> None:
     one.__exit__(None, None, None)
     assert default_client() is second
     two.__exit__(None, None, None)
-    assert default_client() is before
+    assert default_client() == before
+
+
+VARIABLES: list[tuple[str, str, Any]] = [
+    ("call_timeout", "2.5", 2.5),
+    ("retries", "0", 0),
+    ("patience", "60", 60),
+    ("patience", "never", None),
+    ("patience", " Never ", None),
+    ("max_streams", "8", 8),
+    ("shared_stream", "true", True),
+    ("shared_stream", "1", True),
+    ("shared_stream", "False", False),
+    ("shared_stream", "0", False),
+    ("max_event_size", "1024", 1024),
+    ("proxy", "http://user:pass-word@proxy.example:3128", "http://user:pass-word@proxy.example:3128"),
+]
+
+
+@pytest.mark.parametrize(("field", "text", "value"), VARIABLES)
+def test_the_variable_of_a_setting(
+    monkeypatch: pytest.MonkeyPatch, field: str, text: str, value: object
+) -> None:
+    monkeypatch.setenv(f"REQUENCE_{field.upper()}", text)
+    client = Client()
+    assert getattr(client, field) == value
+    assert client == make(**{field: value})
+    monkeypatch.delenv(f"REQUENCE_{field.upper()}")
+    assert Client(**dataclasses.asdict(client)) == client
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "given"),
+    [
+        ("call_timeout", "2.5", 30.0),
+        ("retries", "7", 3),
+        ("patience", "60", None),
+        ("patience", "never", 900.0),
+        ("max_streams", "8", 256),
+        ("shared_stream", "true", False),
+        ("max_event_size", "1024", 5),
+        ("proxy", "http://proxy.example", "http://other.example"),
+        ("proxy", "http://proxy.example", ""),
+    ],
+)
+def test_what_is_given_comes_before_the_variable_even_where_it_is_the_default(
+    monkeypatch: pytest.MonkeyPatch, field: str, text: str, given: object
+) -> None:
+    monkeypatch.setenv(f"REQUENCE_{field.upper()}", text)
+    assert getattr(make(**{field: given}), field) == given
+    assert getattr(dataclasses.replace(make(**{field: given}), access_token="a"), field) == given
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    plain = Client()
+    for field in [*dict.fromkeys(field for field, _, _ in VARIABLES), "ca_bundle"]:
+        monkeypatch.setenv(f"REQUENCE_{field.upper()}", text)
+    assert Client() == plain
+
+
+@pytest.mark.parametrize(
+    ("field", "texts", "must_be"),
+    [
+        ("call_timeout", ["0", "-1", "nan", "inf", "soon", "never", "1e999"], "a positive number of seconds"),
+        ("patience", ["0", "-1", "nan", "inf", "none"], 'a positive number of seconds, or "never"'),
+        ("retries", ["-1", "1.5", "many", "1e3"], "a whole number of at least 0"),
+        ("max_streams", ["0", "all"], "a whole number of at least 1"),
+        ("shared_stream", ["yes", "2", "t"], "true, false, 1 or 0"),
+        ("max_event_size", ["0", "1MB"], "a whole number of at least 1"),
+    ],
+)
+def test_a_variable_of_no_use(
+    monkeypatch: pytest.MonkeyPatch, field: str, texts: list[str], must_be: str
+) -> None:
+    variable = f"REQUENCE_{field.upper()}"
+    for text in texts:
+        monkeypatch.setenv(variable, text)
+        with pytest.raises(ConfigurationError) as caught:
+            Client()
+        assert caught.value.message == f"The environment variable {variable} must be {must_be}, not {text!r}"
+        assert caught.value.hint == f"mend or unset it, or give {field}="
+
+
+@pytest.mark.parametrize("value", ["user:pass-word@proxy.example:3128", "socks5://user:pass-word@p:1080"])
+def test_a_proxy_of_no_use_is_told_when_the_client_is_made(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"^The proxy in the argument proxy is ") as given:
+        Client(proxy=value)
+    monkeypatch.setenv("REQUENCE_PROXY", value)
+    with pytest.raises(
+        ConfigurationError, match=r"^The proxy in the environment variable REQUENCE_PROXY is "
+    ) as set_:
+        Client()
+    for caught in (given, set_):
+        assert "pass-word" not in f"{caught.value!r} {caught.value.hint}"
+
+
+def test_the_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUENCE_PROXY", "http://user:pass-word@p:1")
+    for client in (Client(), Client(proxy="http://user:pass-word@p:1")):
+        assert "pass-word" not in f"{client} {client!r}"
+
+
+@pytest.mark.parametrize("value", [5, b"http://p:1", True, Path("p")])
+def test_a_proxy_is_text(value: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"^proxy must be text, not {type(value).__name__}$"):
+        make(proxy=value)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A file with the certificate of an authority."""
+    file = tmp_path / "authority.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    return file
+
+
+def test_a_bundle_is_a_path_in_any_form(bundle: Path) -> None:
+    client = Client(ca_bundle=bundle)
+    assert client == Client(ca_bundle=str(bundle))
+    assert client.ca_bundle == str(bundle)
+    assert dataclasses.replace(client, retries=1) == Client(ca_bundle=bundle, retries=1)
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_bundle_of_no_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_variable: bool) -> None:
+    (empty := tmp_path / "empty").mkdir()
+    (notes := tmp_path / "notes").mkdir()
+    (no_pem := notes / "note.pem").write_text("no certificate")
+    key = tmp_path / "key.pem"
+    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(key)
+    for path, problem in [
+        (tmp_path / "missing.pem", os.strerror(2)),
+        (no_pem, "it has no certificate in PEM form"),
+        (key, "it has no certificate in PEM form"),
+        (empty, "it has no certificate in PEM form"),
+        (notes, "it has no certificate in PEM form"),
+    ]:
+        if by_variable:
+            monkeypatch.setenv("REQUENCE_CA_BUNDLE", str(path))
+        with pytest.raises(ConfigurationError) as caught:
+            Client(ca_bundle=None if by_variable else path)
+        source = "The environment variable REQUENCE_CA_BUNDLE:" if by_variable else "ca_bundle"
+        assert caught.value.message == f"{source} {str(path)!r} cannot be used: {problem}"
+        assert "PEM" in (caught.value.hint or "")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_bundle_that_may_not_be_read(bundle: Path) -> None:
+    bundle.chmod(0)
+    with pytest.raises(ConfigurationError, match=os.strerror(13)):
+        Client(ca_bundle=bundle)
+
+
+@pytest.mark.parametrize("value", [5, b"ca.pem", ["ca.pem"]])
+def test_a_bundle_is_a_path(value: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"^ca_bundle must be a path, not {type(value).__name__}$"):
+        make(ca_bundle=value)
+
+
+def test_a_context_comes_before_the_variable_and_excludes_a_bundle(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.create_default_context()
+    monkeypatch.setenv("REQUENCE_CA_BUNDLE", "missing.pem")
+    client = Client(ssl_context=context)
+    assert (client.ssl_context, client.ca_bundle) == (context, None)
+    assert client == dataclasses.replace(client)
+    assert client != Client(ssl_context=ssl.create_default_context())
+    with pytest.raises(ConfigurationError, match=r"^ssl_context and ca_bundle exclude each other\n"):
+        Client(ssl_context=context, ca_bundle=bundle)
+
+
+@pytest.mark.parametrize("value", [True, "context", ssl.SSLContext])
+def test_a_context_is_one(value: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"^ssl_context must be an ssl\.SSLContext, not "):
+        make(ssl_context=value)
+
+
+def test_a_context_is_for_the_side_of_a_client() -> None:
+    with pytest.raises(ConfigurationError, match="side of a server"):
+        Client(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+
+def test_configure_takes_what_a_client_takes() -> None:
+    assert inspect.signature(requence.configure).parameters == inspect.signature(Client).parameters
+    assert {"Client", "configure"} <= set(requence.__all__)

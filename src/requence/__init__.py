@@ -6,13 +6,13 @@ Importing this package opens nothing and imports no HTTP library.
 
 from typing import TYPE_CHECKING
 
-from requence._client import Client
+from requence._client import Client, configure
 from requence._version import __version__
 
 if TYPE_CHECKING:
     from requence.task.functions import flush
 
-__all__ = ["Client", "__version__", "flush"]
+__all__ = ["Client", "__version__", "configure", "flush"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import logging
+from collections.abc import Iterator
+
 import pytest
 from tests.conftest import ROOT
 from tests.docs.snippets import Snippet, python_snippets
 
+from requence import Client
+from requence._client import _default
+from requence._settings import SETTINGS
 from requence.local import LocalServer
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SNIPPETS = [snippet for document in DOCUMENTS for snippet in python_snippets(document)]
 
 
+@pytest.fixture
+def as_at_the_beginning(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a program finds: a token, a default client that was not used, and no settings of the log."""
+    monkeypatch.setenv("REQUENCE_ACCESS_TOKEN", server.access_token)
+    for state in ("configured", "used"):
+        monkeypatch.setattr(_default, state, None)
+    yield
+    logging.getLogger("requence").setLevel(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("as_at_the_beginning")
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: f"{snippet.file.name}:{snippet.line}")
-def test_a_block_runs(snippet: Snippet, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_runs(snippet: Snippet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     snippet.run()
 
@@ -25,3 +44,17 @@ def test_the_readme_prints_what_it_promises(server: LocalServer) -> None:
     assert (lines[0], lines[-2:]) == ("taskStart", ["taskEnd", "HELLO WORLD"])
     assert errors.run()[1] == ""
     assert own_server.run()[1] == "Hello, World!\n"
+
+
+def test_the_table_of_settings_has_each_with_its_variable_and_default() -> None:
+    lines = (ROOT / "docs" / "configuration.md").read_text("utf-8").splitlines()
+    rows = {
+        cells[1]: cells for line in lines if len(cells := [cell.strip() for cell in line.split("|")]) == 7
+    }
+    for field in dataclasses.fields(Client):
+        _, _, variable, default, *_ = rows.pop(f"`{field.name}`")
+        if field.name in SETTINGS:
+            assert variable == f"`{SETTINGS[field.name].variable}`"
+            said = ast.literal_eval(default.partition(" ")[0].strip("`"))
+            assert (said, type(said) is bool) == (SETTINGS[field.name].default, field.name == "shared_stream")
+    assert set(rows) == {"argument", "---"}

@@ -126,7 +126,7 @@ class _Wire:
         self.sent: list[Request] = []
         self._answers = iter(answers)
 
-    async def exchange(self, request: Request, *, timeout: float) -> TransportAnswer:
+    async def exchange(self, request: Request, client: Client) -> TransportAnswer:
         self.sent.append(request)
         return TransportAnswer(200, {}, json.dumps(next(self._answers)).encode())
 

@@ -7,6 +7,7 @@ answer; the one HTTP session sends it. So every request goes one way, and what t
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,7 +40,9 @@ from requence_api.models import (
 )
 from requence_api.types import UNSET, Unset
 
-__all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started"]
+__all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started", "unreachable"]
+
+_logger = logging.getLogger("requence.transport")
 
 _SECRET_LENGTH = 8  # a shorter bearer is no secret, and may be part of any word
 
@@ -268,17 +271,17 @@ class Api:
         while True:
             wanted = 0.0
             try:
-                answer = await session().exchange(request, timeout=self.client.call_timeout)
+                answer = await session().exchange(request, self.client)
                 if repetition >= self.client.retries or not is_not_processed(answer.status):
                     return answer
                 wanted = _wanted_pause(answer)
             except LostConnectionError as error:
                 if error.sent:
                     raise LostAnswerError(error.message) from error
-                if repetition >= self.client.retries:
-                    raise _unreachable(error) from error.__cause__
-            await _pause(repetition, at_least=wanted)
+                if error.lasting or repetition >= self.client.retries:
+                    raise unreachable(error) from error.__cause__
             repetition += 1
+            await _pause("starting the task", repetition, self.client.retries, at_least=wanted)
 
     async def _repeat(
         self, step: str, request: Request, *, retries: int | None = None, **facts: Unpack[_RefusalFacts]
@@ -289,17 +292,17 @@ class Api:
         while True:
             last, wanted = repetition >= retries, 0.0
             try:
-                answer = await session().exchange(request, timeout=self.client.call_timeout)
+                answer = await session().exchange(request, self.client)
             except LostConnectionError as error:
-                if last:
-                    raise _unreachable(error) from error.__cause__
+                if last or error.lasting:
+                    raise unreachable(error) from error.__cause__
             else:
                 if last or not is_transient(answer.status):
                     self._check(step, answer, **facts)
                     return answer
                 wanted = _wanted_pause(answer)
-            await _pause(repetition, at_least=wanted)
             repetition += 1
+            await _pause(step, repetition, retries, at_least=wanted)
 
     def refused(
         self, step: str, status: int, body: bytes, **facts: Unpack[_RefusalFacts]
@@ -332,16 +335,18 @@ class Api:
         return url
 
 
-def _unreachable(error: LostConnectionError) -> RequenceUnreachableException:
+def unreachable(error: LostConnectionError) -> RequenceUnreachableException:
     """Returns the public form of a failed connection."""
-    return RequenceUnreachableException(
-        error.message, hint="check the network, and the base URL in the access token"
-    )
+    hint = error.hint or "check the network, and the base URL in the access token"
+    return RequenceUnreachableException(error.message, hint=hint)
 
 
 def _wanted_pause(answer: Answer) -> float:
     return retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC))
 
 
-async def _pause(repetition: int, *, at_least: float = 0.0) -> None:
-    await asyncio.sleep(CALLS.pause(repetition, dice=random.random(), at_least=at_least))  # noqa: S311 (jitter)
+async def _pause(step: str, repetition: int, retries: int, *, at_least: float) -> None:
+    """Waits before the first, second, … repetition."""
+    pause = CALLS.pause(repetition - 1, dice=random.random(), at_least=at_least)  # noqa: S311 (jitter)
+    _logger.debug("%s: repetition %d of %d in %.2f s", step, repetition, retries, pause)
+    await asyncio.sleep(pause)

@@ -37,13 +37,29 @@ class Drop(Enum):
 
 
 class DropError(Exception):
-    """The connection is of no more use; the stream goes on with the next one."""
+    """The connection is of no more use; the stream goes on with the next one.
 
-    def __init__(self, how: Drop, reason: str, *, at_least: float = 0.0, status: int | None = None) -> None:
+    Attributes:
+        how: How it ended.
+        at_least: The pause that the service asked for, in seconds.
+        status: The status of an answer that was no stream, or None.
+        lasting: What is in the way of any connection, or None if another one may succeed.
+    """
+
+    def __init__(
+        self,
+        how: Drop,
+        reason: str,
+        *,
+        at_least: float = 0.0,
+        status: int | None = None,
+        lasting: LostConnectionError | None = None,
+    ) -> None:
         super().__init__(reason)
         self.how = how
         self.at_least = at_least
         self.status = status
+        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +142,7 @@ class Connection:
         """
         request = self._watched.request(self._log.position)
         try:
-            async with session().open_stream(request, timeout=self._api.client.call_timeout) as stream:
+            async with session().open_stream(request, self._api.client) as stream:
                 await self._check_answer(stream)
                 self.opened = True
                 self._lease.event_seen(self._hear())  # what there is comes from now on
@@ -139,7 +155,8 @@ class Connection:
                             await self._until_room()
                 self._check_end(stream)
         except LostConnectionError as error:
-            raise DropError(Drop.BROKEN if self.opened else Drop.NOT_OPENED, error.message) from error
+            how = Drop.BROKEN if self.opened else Drop.NOT_OPENED
+            raise DropError(how, error.message, lasting=error if error.lasting else None) from error
         except EventTooLargeError as error:
             raise self._too_large(error.size) from None
         finally:

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from requence._client import Client
+from requence._client import Client, note_use
 from requence._json import as_object
 from requence._token import AccessToken, decode_access_token
 from requence.exceptions import ConfigurationError
@@ -29,6 +29,12 @@ def find_access_token(argument: object, client: Client) -> AccessToken:
     Raises:
         ConfigurationError: There is none, or the first one is not usable.
     """
+    token = _find(argument, client)
+    note_use(client)
+    return token
+
+
+def _find(argument: object, client: Client) -> AccessToken:
     if argument is not None and not isinstance(argument, str):
         raise ConfigurationError(f"access_token must be text, not {type(argument).__name__}")
     sources = [("the argument access_token", argument), ("the client's access_token", client.access_token)]

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Generic, TypeVar
 
-from requence._transport.api import Api
+from requence._transport.api import Api, unreachable
 from requence._transport.connection import Connection, Drop, DropError, Watched
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.patience import Patience
@@ -103,12 +103,14 @@ class EventStream(Generic[E]):
         self._empty_slices = 0
         self._had_a_place = False
         self._warned = False
+        self._was_open = False
 
     async def events(self) -> AsyncGenerator[LogEvent]:
         """Yields each event once, in order, until the consumer stops or the task is over.
 
         Raises:
             UnauthorizedError: And the other errors of a service that refuses the stream.
+            RequenceUnreachableException: No connection is possible, as a certificate or a proxy is set up.
             StreamInterruptedError: There was no contact for longer than the client's patience.
             StreamEventTooLarge: One event is larger than the client accepts.
         """
@@ -130,6 +132,8 @@ class EventStream(Generic[E]):
                     drop = DropError(Drop.COMPLETE, "the service closed the stream")
                 finally:
                     self._take_over(connection)
+            if drop.lasting is not None and not self._was_open:  # what was possible once may be so again
+                raise unreachable(drop.lasting) from drop.lasting.__cause__
             lasted = connection.opened and self._loop.time() - began > _SHORT_CONNECTION
             if drop.how is Drop.LET_GO and connection.progress:
                 continue
@@ -166,6 +170,7 @@ class EventStream(Generic[E]):
             yield lease
 
     def _opened(self) -> None:
+        self._was_open = True
         self._patience.last_contact = self._loop.time()
         self._observer.connected()
 

@@ -1,28 +1,40 @@
-"""The one HTTP session, and the only module that knows which library is underneath."""
+"""The one HTTP session. Beside `losses` the only module that knows which library is underneath."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import ssl
+import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from requence._client import Client, reach_of
+from requence._proxy import Proxy
 from requence._transport.io_thread import io_thread
+from requence._transport.losses import (
+    CONNECT_TIMEOUT,
+    LostConnectionError,
+    loss,
+    proxy_refusal,
+    without_secrets,
+)
 from requence._transport.slots import Slots
 from requence._version import __version__
-from requence.exceptions import RequenceUnreachableException
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Answer", "LostConnectionError", "OpenStream", "Request", "Session", "session"]
 
-_CONNECT_TIMEOUT = 5.0
+_logger = logging.getLogger("requence.transport")
+
 _CALLS_AT_ONCE = 20
 _SLOWEST_TRANSFER = 50_000.0  # bytes per second
 _LARGEST_ANSWER = 256 * 2**20
@@ -53,25 +65,21 @@ class Answer:
     body: bytes
 
 
-class LostConnectionError(RequenceUnreachableException):
-    """No whole answer came.
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a request goes to the service."""
 
-    Attributes:
-        sent: False if the connection was never established, so that the service cannot have seen the request.
-    """
-
-    sent: bool
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
+    url: URL
+    proxy: Proxy | None
+    tls: ssl.SSLContext | None
 
 
 class OpenStream:
     """An answer whose body is read as it comes."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, way: _Way) -> None:
         self._response = response
+        self._way = way
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -96,7 +104,7 @@ class OpenStream:
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            raise _lost(error, self._response.url) from _without_secrets(error)
+            raise loss(error, self._way.url, self._way.proxy) from without_secrets(error)
 
     async def read_error_body(self, limit: int = 65536, within: float = 2.0) -> bytes:
         """Returns the beginning of an answer that is not a stream: what of it comes within some seconds."""
@@ -105,7 +113,7 @@ class OpenStream:
             async with asyncio.timeout(within):
                 while len(body) < limit and (piece := await self.read()):
                     body += piece
-        return body[:limit]
+        return _said(body[:limit], self._way)
 
 
 class Session:
@@ -137,19 +145,20 @@ class Session:
             found = self._slots[where] = Slots(count)
         return found
 
-    async def exchange(self, request: Request, *, timeout: float) -> Answer:
+    async def exchange(self, request: Request, client: Client) -> Answer:
         """Sends a request and reads its whole answer, of any status.
 
         Args:
             request: The request; redirects are not followed, since they would carry the bearer elsewhere.
-            timeout: The longest silence in seconds.
+            client: How to get there; its `call_timeout` is the longest silence.
 
         Raises:
             LostConnectionError: No whole answer came.
+            ConfigurationError: The environment names a proxy that is of no use.
         """
-        url = URL(request.url, encoded=True)
+        way, timeout = _way(request, client), client.call_timeout
         sent = len(request.body or b"")
-        async with self._places[url.authority]:
+        async with self._places[way.url.authority]:
             began = asyncio.get_running_loop().time()
 
             def deadline(moved: int) -> float:
@@ -159,7 +168,7 @@ class Session:
             try:
                 async with (
                     asyncio.timeout_at(deadline(sent)) as limit,
-                    self._send(request, url, silence=timeout) as response,
+                    self._send(request, way, silence=timeout) as response,
                 ):
                     body = bytearray()
                     largest = _LARGEST_ANSWER if 200 <= response.status < 300 else _LARGEST_REFUSAL
@@ -169,47 +178,66 @@ class Session:
                         if len(body) > largest:
                             break
             except (aiohttp.ClientError, OSError) as error:  # timeouts among them
-                raise _lost(error, url) from _without_secrets(error)
+                raise _lost(error, request, way, began) from without_secrets(error)
+        _note(request, way, response.status, began)
         if len(body) > _LARGEST_ANSWER:
             raise LostConnectionError(f"the answer has more than {_LARGEST_ANSWER} bytes", sent=True)
-        return Answer(response.status, response.headers, bytes(body[:largest]))
+        said = bytes(body[:largest])
+        good = largest == _LARGEST_ANSWER
+        return Answer(response.status, response.headers, said if good else _said(said, way))
 
     @asynccontextmanager
-    async def open_stream(self, request: Request, *, timeout: float) -> AsyncGenerator[OpenStream]:
+    async def open_stream(self, request: Request, client: Client) -> AsyncGenerator[OpenStream]:
         """Sends a request whose answer is a stream. The connection is closed at the end of the context.
 
         Args:
             request: The request; redirects are not followed.
-            timeout: The longest silence until the answer's headers, in seconds; `OpenStream.read` has none.
+            client: How to get there; its `call_timeout` is the longest silence until the answer's headers.
+                `OpenStream.read` has none.
 
         Raises:
             LostConnectionError: No answer came.
+            ConfigurationError: The environment names a proxy that is of no use.
         """
-        url = URL(request.url, encoded=True)
-        async with self._send(request, url, silence=None, headers_within=timeout) as response:
+        way, began = _way(request, client), asyncio.get_running_loop().time()
+        async with self._send(request, way, silence=None, headers_within=client.call_timeout) as response:
+            _note(request, way, f"{response.status}, a stream", began)
             try:
-                yield OpenStream(response)
+                yield OpenStream(response, way)
             finally:
                 response.close()  # a stream that is left early must not go back to the pool
 
     @asynccontextmanager
     async def _send(
-        self, request: Request, url: URL, *, silence: float | None, headers_within: float | None = None
+        self, request: Request, way: _Way, *, silence: float | None, headers_within: float | None = None
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        url, proxy, headers, began = way.url, way.proxy, request.headers, asyncio.get_running_loop().time()
+        to_proxy: dict[str, str] = {}
+        if proxy is not None and proxy.authorization is not None:
+            # Only to the proxy: it takes the header off a request that it passes on, and sees none in a tunnel.
+            to_proxy = {"Proxy-Authorization": proxy.authorization}
+            headers = {**headers, **to_proxy} if url.scheme == "http" else headers
         try:
             async with asyncio.timeout(headers_within):
                 response = await self._http.request(
                     request.method,
                     url,
                     data=_payload(request.body),
-                    headers=request.headers,
+                    headers=headers,
                     skip_auto_headers=("Content-Type",),
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_TIMEOUT, sock_read=silence),
+                    timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=silence),
+                    # These are part of the pool's key of a connection: none serves a client of other settings.
+                    ssl=way.tls or True,
+                    proxy=None if proxy is None else URL(proxy.url),
+                    proxy_headers=to_proxy,
                 )
         except (aiohttp.ClientError, OSError) as error:  # timeouts among them
-            raise _lost(error, url) from _without_secrets(error)
+            raise _lost(error, request, way, began) from without_secrets(error)
         async with response:
+            if response.status == 407 and proxy is not None and url.scheme == "http":
+                _note(request, way, 407, began)
+                raise proxy_refusal(407, url, proxy)
             yield response
 
     async def close(self) -> None:
@@ -230,44 +258,34 @@ def session() -> Session:
     return found
 
 
-_NOT_ESTABLISHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-
-
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     # Above this size the library warns of bytes, since it sends them in one step in which nothing else runs.
     return io.BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
 
 
-def _lost(error: Exception, url: URL) -> LostConnectionError:
-    where = f"{url.scheme}://{url.authority}"
-    if isinstance(error, _NOT_ESTABLISHED):
-        return LostConnectionError(f"{where} could not be reached: {_reason(error)}", sent=False)
-    if isinstance(error, TimeoutError):
-        return LostConnectionError(f"{where} did not answer in time", sent=True)
-    return LostConnectionError(f"the connection to {where} broke: {_reason(error)}", sent=True)
+def _way(request: Request, client: Client) -> _Way:
+    url, reach = URL(request.url, encoded=True), reach_of(client)
+    return _Way(url, reach.proxy_for(request.url, url.raw_host or ""), reach.tls)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return f"no connection within {_CONNECT_TIMEOUT:g} seconds"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted ({error.certificate_error})"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        inner = error.os_error
-        return (
-            inner.strerror
-            if isinstance(inner.strerror, str) and not isinstance(inner, ssl.SSLError)
-            else str(inner)
-        )
-    return str(error) or type(error).__name__
+def _lost(error: Exception, request: Request, way: _Way, began: float) -> LostConnectionError:
+    lost = loss(error, way.url, way.proxy)
+    _note(request, way, lost.message, began)
+    return lost
 
 
-def _without_secrets(error: Exception) -> Exception:
-    """Takes the request's headers, and with them the bearer, out of an error that becomes a `__cause__`."""
-    info = getattr(error, "request_info", None)
-    if isinstance(error, aiohttp.ClientResponseError) and isinstance(info, aiohttp.RequestInfo):
-        no_headers = CIMultiDictProxy(CIMultiDict[str]())
-        bare = aiohttp.RequestInfo(info.url, info.method, no_headers, info.real_url)
-        error.request_info = bare
-        error.args = (bare, error.history)
-    return error
+def _said(body: bytes, way: _Way) -> bytes:
+    """Returns what a refusal says: through a proxy it may be the proxy's, and repeat what that was sent."""
+    return body if way.proxy is None else way.proxy.without_secrets(body)
+
+
+def _note(request: Request, way: _Way, outcome: object, began: float) -> None:
+    """Writes a line about a request to the log: neither its body, nor the query, which may have a key."""
+    if not _logger.isEnabledFor(logging.DEBUG):
+        return
+    where = f"{way.url.scheme}://{way.url.authority}{way.url.raw_path}"
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    where = where.replace(bearer, "[access token]") if bearer else where
+    through = "" if way.proxy is None else f" through {way.proxy.url}"
+    took = asyncio.get_running_loop().time() - began
+    _logger.debug("%s %s%s: %s, %.3f s", request.method, where, through, outcome, took)

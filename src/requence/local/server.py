@@ -80,7 +80,7 @@ class LocalServer:
     @property
     def client(self) -> Client:
         """A client for this server, for `client=` of tasks and functions."""
-        return Client(self.access_token)
+        return Client(self.access_token, proxy="")  # it is on this machine, whatever the variables say
 
     def use(self) -> AbstractContextManager[None]:
         """Makes this server the one that the whole program talks to while the context lasts.
