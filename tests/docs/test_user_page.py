@@ -73,6 +73,11 @@ def test_basic_usage(serve: Serve) -> None:
     assert isinstance(names["result"], TaskResult)
 
 
+# These blocks show both faces one after the other; in one coroutine, the blocking one holds up the loop.
+BOTH_FACES = pytest.mark.filterwarnings("ignore:This blocks the running event loop:RuntimeWarning")
+
+
+@BOTH_FACES
 def test_task_handle(serve: Serve) -> None:
     """The block aborts the task before it awaits the result, so the abort is the outcome."""
     server = serve(endless("my-template"))
@@ -88,12 +93,14 @@ def test_task_handle(serve: Serve) -> None:
     assert status == "stopped"
 
 
+@BOTH_FACES
 def test_finalized_when_the_input_is_accepted(serve: Serve) -> None:
     serve(greeting())
     names, printed = the("Awaiting Finalization").run(Task=Task, TaskException=TaskException)
     assert printed == f"Task {names['task_id']} is running in the background!\n" * 2
 
 
+@BOTH_FACES
 def test_finalized_when_the_input_is_refused(serve: Serve) -> None:
     template = TaskTemplate("my-template", input_schema={"type": "object", "required": ["name"]})
 

@@ -167,7 +167,7 @@ async def test_a_cut_after_each_byte_of_the_answer(by: Ending, chunked: bool) ->
             if route.cuts == after:  # none this time: the client has left with the last update
                 break
         assert route.cuts > len(b"".join(SMALL_LOG))
-        assert task.sync.result.result == "é☕😀"
+        assert (await task.result).result == "é☕😀"
 
 
 @pytest.mark.parametrize("by", ["fin", "reset"])

@@ -461,7 +461,7 @@ async def test_stop_ends_every_iteration_at_once(server: ScriptedServer) -> None
     watcher.stop()
     for count in await asyncio.gather(*readers):
         assert count <= 1
-    assert list(watcher.sync.updates) == []
+    assert await asyncio.to_thread(read_blocking) == 0
     assert [item async for item in watcher] == []
     watcher.stop()
     assert repr(watcher) == "<TaskWatcher since 2026-01-31T12:00:00Z, stopped>"
