@@ -57,6 +57,7 @@ class Task:
         *,
         client: Client | None = None,
         on_update: Callable[[Update], object] | None = None,
+        default: Callable[[Any], object] | None = None,
     ) -> None:
         """Starts a task.
 
@@ -73,6 +74,8 @@ class Task:
             on_update: Called with each update in order, also when the handle has gone: a plain function on a
                 worker thread, a coroutine function on the loop that is running now. If it fails, that is logged;
                 neither that nor its slowness disturbs the result, which may be there before the last call.
+            default: As in `json.dumps`: called with each object in the input that JSON cannot express, for
+                something to send in its place, which is encoded in turn.
 
         Raises:
             ConfigurationError: The token, an argument or the input is not usable.
@@ -81,7 +84,7 @@ class Task:
         client = checked_client(client)
         order = Order(
             task_template=check_identifier("task_template", task_template),
-            input=encode_input(input),
+            input=encode_input(input, default=default),
             name=check_optional_text("name", name),
             priority=check_priority(priority),
             require_ack=bool(require_ack),
