@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import greeting
 
 from requence._token import decode_access_token, encode_access_token
 from requence.local import LocalServer, NodeContext, TaskTemplate
@@ -95,6 +96,27 @@ def test_a_thread_that_outlives_the_main_thread_goes_on(notes: tuple[str, queue.
     done = run(script, token)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Task aborted: enough\n", "")
     assert {seen.get(timeout=10), seen.get(timeout=10)} == {"before", "later"}
+
+
+def test_a_result_is_decoded_for_a_loop_that_outlives_the_main_thread() -> None:
+    """Python 3.12 starts no thread from then on, so there is none of its own for the decoding."""
+    script = """
+        import asyncio, threading
+        from requence.task import Task
+
+        async def work():
+            print((await task).result)
+
+        def outlive():
+            threading.main_thread().join()
+            asyncio.run(work())
+
+        task = Task("my-template", {"name": "World"}, decode=list)
+        threading.Thread(target=outlive).start()
+        """
+    with LocalServer(greeting()) as server:
+        done = run(script, server.access_token)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{list('HELLO WORLD')}\n", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

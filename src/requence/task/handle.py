@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Generator
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, overload
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
@@ -20,10 +20,11 @@ from requence.task.arguments import (
 )
 from requence.task.awaitables import Operation, Pending
 from requence.task.callbacks import Callbacks
+from requence.task.decode import Decoding, typed_result
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
 from requence.task.order import NO_INPUT, Order
-from requence.task.result import TaskResult
+from requence.task.result import T_co, TaskResult
 from requence.task.run import Run, opening_of_updates
 from requence.task.sync import SyncTask
 from requence.task.updates import Update
@@ -31,7 +32,7 @@ from requence.task.updates import Update
 __all__ = ["Task"]
 
 
-class Task:
+class Task(Generic[T_co]):
     """A task, started by making it.
 
     ```python
@@ -43,7 +44,45 @@ class Task:
     The constructor checks its arguments and hands the start over to a thread of its own; it does not wait for the
     network. What goes wrong there is raised by every way to ask for the task. Everything here is to be awaited;
     `task.sync` has the same for code without asyncio. Only `result`, `wait` and `updates` open an event stream.
+
+    With `result_type=` or `decode=` it is a `Task[T]`, with a `T` for its result; else a `Task[Any]`.
     """
+
+    @overload
+    def __init__(
+        self,
+        task_template: str,
+        input: Any = ...,
+        name: str | None = ...,
+        priority: int = ...,
+        access_token: str | None = ...,
+        suppress_branch_warning: bool = ...,
+        require_ack: bool = ...,
+        *,
+        client: Client | None = ...,
+        on_update: Callable[[Update], object] | None = ...,
+        decode: Callable[[Any], T_co] | None = ...,
+        result_type: None = ...,
+        default: Callable[[Any], object] | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        task_template: str,
+        input: Any = ...,
+        name: str | None = ...,
+        priority: int = ...,
+        access_token: str | None = ...,
+        suppress_branch_warning: bool = ...,
+        require_ack: bool = ...,
+        *,
+        client: Client | None = ...,
+        on_update: Callable[[Update], object] | None = ...,
+        decode: None = ...,
+        result_type: type[T_co],
+        default: Callable[[Any], object] | None = ...,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -57,6 +96,8 @@ class Task:
         *,
         client: Client | None = None,
         on_update: Callable[[Update], object] | None = None,
+        decode: Callable[[Any], Any] | None = None,
+        result_type: type[Any] | None = None,
         default: Callable[[Any], object] | None = None,
     ) -> None:
         """Starts a task.
@@ -74,6 +115,10 @@ class Task:
             on_update: Called with each update in order, also when the handle has gone: a plain function on a
                 worker thread, a coroutine function on the loop that is running now. If it fails, that is logged;
                 neither that nor its slowness disturbs the result, which may be there before the last call.
+            decode: Makes the result's value out of plain JSON: a plain function, called once, when the result is
+                first asked for; in the caller's thread if that blocks, on a thread of its own if it awaits.
+            result_type: The type of the result's value, a short form of `decode`: a dataclass, an attrs class,
+                a `TypedDict`, a `msgspec.Struct`, or what `list`, `dict` and the like make of these.
             default: As in `json.dumps`: called with each object in the input that JSON cannot express, for
                 something to send in its place, which is encoded in turn.
 
@@ -90,15 +135,16 @@ class Task:
             require_ack=bool(require_ack),
             suppress_branch_warning=bool(suppress_branch_warning),
         )
+        self._decoding: Decoding[T_co] = Decoding(order.task_template, decode, result_type)
         token = find_access_token(access_token, client)
         io = io_thread()
         self._run = Run(io, token, client, order, Callbacks(io, on_update=on_update))
         weakref.finalize(self, self._run.io.call_soon, self._run.release)
 
     @property
-    def sync(self) -> SyncTask:
+    def sync(self) -> SyncTask[T_co]:
         """The blocking face of this task."""
-        return SyncTask(self._run, self)
+        return SyncTask(self._run, self._decoding, self)
 
     @property
     def known_id(self) -> str | None:
@@ -123,7 +169,7 @@ class Task:
         return Pending(self._run.io, self._run.url, spelling="task.url", keep=self)
 
     @property
-    def result(self) -> Pending[TaskResult]:
+    def result(self) -> Pending[TaskResult[T_co]]:
         """The result, once the task has ended.
 
         Raises when awaited:
@@ -132,9 +178,12 @@ class Task:
             AckFailedError: It ended, but the delivery could not be confirmed (`require_ack`); awaiting again tries
                 that again.
             StreamInterruptedError: Contact with the service was lost for longer than the client's patience.
-            TaskException: And everything that `task_id` raises.
+            TaskException: The result does not fit `result_type`, or `decode` has failed on it; the error's
+                `.result` has it as it was sent. And everything that `task_id` raises.
         """
-        return Pending(self._run.io, self._run.result, spelling="task.result", keep=self)
+        return Pending(
+            self._run.io, typed_result(self._run, self._decoding), spelling="task.result", keep=self
+        )
 
     @property
     def updates(self) -> AsyncItems[Update]:
@@ -159,14 +208,14 @@ class Task:
         """
         return await self._run.io.run_async(self._run.id)
 
-    async def wait(self, timeout: float | None = None) -> TaskResult:
+    async def wait(self, timeout: float | None = None) -> TaskResult[T_co]:
         """Waits for the result like `result`, for at most `timeout` seconds (None: without limit).
 
         Raises:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
         seconds = check_seconds("timeout", timeout)
-        return await self._run.io.run_async(lambda: self._run.result(seconds))
+        return await self._run.io.run_async(typed_result(self._run, self._decoding, seconds))
 
     def abort(self, reason: str | None = None) -> Operation:
         """Aborts the task; one that was not started yet is not started at all.
@@ -200,7 +249,7 @@ class Task:
             operation.confirm()
         return operation
 
-    def __await__(self) -> Generator[Any, None, TaskResult]:
+    def __await__(self) -> Generator[Any, None, TaskResult[T_co]]:
         return self.result.__await__()
 
     def __aiter__(self) -> AsyncIteration[Update]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Generic
+
 from requence.task.arguments import check_optional_text, check_position, check_seconds
+from requence.task.decode import Decoding
 from requence.task.iterate import Items
-from requence.task.result import TaskResult
+from requence.task.result import T_co, TaskResult
 from requence.task.run import Run, opening_of_updates
 from requence.task.updates import Update
 
 __all__ = ["SyncTask"]
 
 
-class SyncTask:
+class SyncTask(Generic[T_co]):
     """What `task.sync` returns. Everything here blocks the calling thread, and nothing else."""
 
-    __slots__ = ("_run", "_task")
+    __slots__ = ("_decoding", "_run", "_task")
 
-    def __init__(self, run: Run, task: object) -> None:
+    def __init__(self, run: Run, decoding: Decoding[T_co], task: object) -> None:
         self._run = run
+        self._decoding = decoding
         self._task = task  # a handle lives as long as somebody waits through it
 
     @property
@@ -38,9 +42,9 @@ class SyncTask:
         return self._run.io.run(self._run.url)
 
     @property
-    def result(self) -> TaskResult:
+    def result(self) -> TaskResult[T_co]:
         """The result; blocks until the task has ended. Raises like `await task.result`."""
-        return self._run.io.run(self._run.result)
+        return self._decoding.blocking(self._run.io.run(self._run.result))
 
     @property
     def updates(self) -> Items[Update]:
@@ -58,14 +62,14 @@ class SyncTask:
         """Blocks until the task was accepted and started, and returns its id. Opens no stream."""
         return self.id
 
-    def wait(self, timeout: float | None = None) -> TaskResult:
+    def wait(self, timeout: float | None = None) -> TaskResult[T_co]:
         """Blocks until the task has ended, for at most `timeout` seconds (None: without limit).
 
         Raises:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
         seconds = check_seconds("timeout", timeout)
-        return self._run.io.run(lambda: self._run.result(seconds))
+        return self._decoding.blocking(self._run.io.run(lambda: self._run.result(seconds)))
 
     def abort(self, reason: str | None = None) -> None:
         """Aborts the task and blocks until that was confirmed. Raises `TaskAbortException` if refused."""
