@@ -54,6 +54,12 @@ __all__ = [
     "UsageError",
 ]
 
+
+def __dir__() -> list[str]:
+    # Completion then offers what is public, and not what is only imported here.
+    return __all__
+
+
 E_co = TypeVar("E_co", bound="RequenceError")
 
 
