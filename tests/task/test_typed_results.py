@@ -175,6 +175,12 @@ async def test_a_decode_function_for_who_awaits(
     assert result.result == result["result"] == INVOICE
 
 
+def test_the_type_may_be_written_at_the_class(server: ScriptedServer) -> None:
+    """Not enough by itself: the interpreter forgets it."""
+    assert Task[Invoice]("t", client=server.client, result_type=Invoice).sync.result.result == INVOICE
+    assert Task[Any]("t", client=server.client).sync.result.result == PLAIN
+
+
 def test_the_plain_result_stays_reachable(server: ScriptedServer) -> None:
     result = Task("t", client=server.client, result_type=Invoice).sync.result
     assert result.to_dict()["result"] == PLAIN
@@ -410,6 +416,19 @@ def test_a_decode_that_asks_for_its_own_result_does_not_wait_for_ever(
     with pytest.raises(TaskException, match="UsageError: decode has asked for the result") as caught:
         ask(outer)
     assert isinstance(caught.value.__cause__, UsageError)
+
+
+def test_what_a_decode_has_begun_may_ask_for_the_result_later(server: ScriptedServer) -> None:
+    """Callbacks and tasks of asyncio run in a copy of the context in which they were made."""
+    contexts: list[contextvars.Context] = []
+
+    def decode(raw: Any) -> Invoice:
+        contexts.append(contextvars.copy_context())
+        return Invoice.from_dict(raw)
+
+    task = Task("t", client=server.client, decode=decode)
+    result = asyncio.run(task.wait())
+    assert contexts[0].run(lambda: task.sync.result) is result
 
 
 def test_a_delivery_that_is_not_confirmed_has_the_plain_result(server: ScriptedServer) -> None:

@@ -83,9 +83,8 @@ class Decoding(Generic[T_co]):
             self._work(self._decode, plain, answer)
         decoded = answer.result()
         if ours and isinstance(decoded, BaseException) and not isinstance(decoded, Exception):
-            self._answer = (
-                None  # Ctrl-C, `sys.exit`: that was for this caller, and says nothing of the result
-            )
+            # Ctrl-C, `sys.exit`: that was for this caller, and says nothing of the result.
+            self._answer = None
             raise decoded
         return self._checked(decoded, plain)
 
@@ -109,14 +108,16 @@ class Decoding(Generic[T_co]):
 
     def _claim(self) -> tuple[Future[TaskResult[T_co] | BaseException], bool]:
         """Returns what holds the answer, once there is one, and whether it is the caller's turn to find it."""
-        if self in _under_way.get():
-            raise UsageError("decode has asked for the result that it is decoding, which would never end")
         with self._lock:
-            ours = self._answer is None
-            if self._answer is None:
-                self._answer = Future()
-                self._answer.set_running_or_notify_cancel()  # so that no waiter who leaves cancels it
-            return self._answer, ours
+            answer = self._answer
+            if answer is None:
+                answer = self._answer = Future()
+                answer.set_running_or_notify_cancel()  # so that no waiter who leaves cancels it
+                return answer, True
+        # What was begun inside of the decoding, such as a callback, may outlive it, and may ask then.
+        if self in _under_way.get() and not answer.done():
+            raise UsageError("decode has asked for the result that it is decoding, which would never end")
+        return answer, False
 
     def _work(
         self,
