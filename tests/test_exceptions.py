@@ -73,7 +73,7 @@ EXAMPLES: list[RequenceError] = [
     TaskWaitTimeout("text", task_id="t1", task_url="http://h/t1", hint="do this"),
     RequenceUnreachableException("text", status=503, hint="do this"),
     StreamInterruptedError("text", position=7, status=502, hint="do this"),
-    TaskException("text", **FACTS, hint="do this"),
+    TaskException("text", result=RESULT, **FACTS, hint="do this"),
     TaskRefusedError("text", **FACTS, hint="do this"),
     UnauthorizedError("text", **FACTS, hint="do this"),
     TaskNotFoundError("text", **FACTS, hint="do this"),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["Client", "__version__", "configure", "flush"]
 
 
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in ("exceptions", "local", "task") if name in globals())]
+
+
 def __getattr__(name: str) -> object:
     if name == "flush":  # whoever only wants `requence.local` does not import the client
         from requence.task.functions import flush

@@ -8,13 +8,13 @@ RequenceError                            .message .hint
 ├ TaskWaitTimeout (TimeoutError)         the wait is over, the task still runs
 ├ RequenceUnreachableException           .status
 │ └ StreamInterruptedError               .position
-└ TaskException                          .task_id .task_url .task_template .status_code
+└ TaskException                          .task_id .task_url .task_template .status_code .result
   ├ TaskRefusedError                     not accepted: input or template
   ├ UnauthorizedError                    the service does not take the token
   ├ TaskNotFoundError                    no such task
   ├ TaskFailedError, TaskAbortedError    .reason .context
   ├ StartUncertainError                  the start may or may not have happened
-  ├ AckFailedError                       .result: finished, but the delivery could not be confirmed
+  ├ AckFailedError                       .failure: finished, but the delivery could not be confirmed
   ├ StreamEventTooLarge                  .position .size .limit
   └ TaskAbortException, TaskProtectException    the abort or protect request was refused
 ```
@@ -53,6 +53,12 @@ __all__ = [
     "UnauthorizedError",
     "UsageError",
 ]
+
+
+def __dir__() -> list[str]:
+    # Completion then offers what is public, and not what is only imported here.
+    return __all__
+
 
 E_co = TypeVar("E_co", bound="RequenceError")
 
@@ -164,12 +170,15 @@ class TaskException(RequenceError):  # noqa: N818 (documented name)
         task_url: The page of the task, if it is known.
         task_template: The name of the task's template, if it is known.
         status_code: The HTTP status of the answer that caused the error, if there was one.
+        result: The `TaskResult`, as the service sent it, if the task succeeded and only what came after that did
+            not: its result could not be decoded, or its delivery not be confirmed. Else None.
     """
 
     task_id: str | None
     task_url: str | None
     task_template: str | None
     status_code: int | None
+    result: TaskResult | None
 
     def __init__(
         self,
@@ -179,6 +188,7 @@ class TaskException(RequenceError):  # noqa: N818 (documented name)
         task_url: str | None = None,
         task_template: str | None = None,
         status_code: int | None = None,
+        result: TaskResult | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
@@ -186,6 +196,7 @@ class TaskException(RequenceError):  # noqa: N818 (documented name)
         self.task_url = task_url
         self.task_template = task_template
         self.status_code = status_code
+        self.result = result
 
 
 class TaskRefusedError(TaskException):
@@ -247,23 +258,20 @@ class AckFailedError(TaskException):
     """The task finished, but its delivery could not be confirmed to the service.
 
     Attributes:
-        result: The `TaskResult`, or None if the task did not succeed.
+        result: The `TaskResult`, not decoded, or None if the task did not succeed.
         failure: The error that says how the task ended, or None if it succeeded.
     """
 
-    result: TaskResult | None
     failure: TaskException | None
 
     def __init__(
         self,
         message: str,
         *,
-        result: TaskResult | None = None,
         failure: TaskException | None = None,
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)
-        self.result = result
         self.failure = failure
 
 

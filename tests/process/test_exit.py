@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.conftest import greeting
 from tests.process.children import run, run_python
 from tests.process.conftest import Notes
 from tests.scripted_server import Answer, Gate, ScriptedServer, Stream
 
 from requence._token import encode_access_token
+from requence.local import LocalServer
 
 SCRIPTS = {
     "plain": """
@@ -87,6 +89,27 @@ def test_a_thread_that_outlives_the_main_thread_goes_on(notes: Notes) -> None:
     done = run(script, notes.access_token)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Task aborted: enough\n", "")
     assert {notes.next(), notes.next()} == {"before", "later"}
+
+
+def test_a_result_is_decoded_for_a_loop_that_outlives_the_main_thread() -> None:
+    """Python 3.12 starts no thread from then on, so there is none of its own for the decoding."""
+    script = """
+        import asyncio, threading
+        from requence.task import Task
+
+        async def work():
+            print((await task).result)
+
+        def outlive():
+            threading.main_thread().join()
+            asyncio.run(work())
+
+        task = Task("my-template", {"name": "World"}, decode=list)
+        threading.Thread(target=outlive).start()
+        """
+    with LocalServer(greeting()) as server:
+        done = run(script, server.access_token)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{list('HELLO WORLD')}\n", "")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

@@ -486,7 +486,7 @@ def test_wrong_callbacks_are_refused_at_once(server: ScriptedServer) -> None:
     async def on_update(update: Update) -> None: ...
 
     with pytest.raises(ConfigurationError, match="on_update must be a function"):
-        Task("t", client=server.client, on_update=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Task("t", client=server.client, on_update=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match="on_update is a coroutine function"):
         Task("t", client=server.client, on_update=on_update)
     assert server.calls() == []

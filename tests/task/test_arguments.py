@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import IntEnum
+from typing import Any
 
 import pytest
 
 from requence.exceptions import ConfigurationError
-from requence.task.arguments import check_identifier, check_optional_text, check_priority, check_seconds
+from requence.task.arguments import (
+    check_function,
+    check_identifier,
+    check_optional_text,
+    check_priority,
+    check_seconds,
+)
 from requence.task.order import NO_INPUT, Order
 
 SURROGATE = "a\ud800"
@@ -42,6 +49,45 @@ def test_names_that_a_path_would_swallow(name: str) -> None:
 @pytest.mark.parametrize("name", [None, 5, b"my-template", ["my-template"], True])
 def test_identifiers_are_text(name: object) -> None:
     assert message_of(check_identifier, "task_id", name) == f"task_id must be text, not {type(name).__name__}"
+
+
+class Converter:
+    """An object that can be called."""
+
+    def __call__(self, value: object) -> str:
+        return str(value)
+
+    async def later(self, value: object) -> str:
+        return str(value)
+
+
+class Later:
+    async def __call__(self, value: object) -> str:
+        return str(value)
+
+
+def test_functions_are_whatever_can_be_called() -> None:
+    functions: list[Callable[..., object] | None] = [
+        None,
+        str,
+        len,
+        Urgency,
+        message_of,
+        Converter(),
+        Converter().__call__,
+    ]
+    for function in functions:
+        assert check_function("default", function) == function
+
+
+@pytest.mark.parametrize("value", [5, "str", {}, Converter().later, Later()])
+def test_what_gives_no_value_when_it_is_called(value: Any) -> None:
+    expected = (
+        "must be a plain function: a coroutine function would not be awaited"
+        if callable(value)
+        else f"must be a function or None, not {type(value).__name__}"
+    )
+    assert message_of(check_function, "default", value) == f"default {expected}"
 
 
 @pytest.mark.parametrize("text", [None, "", "Daily import", "größe 😀"])

@@ -15,7 +15,7 @@ from enum import Enum, IntEnum, IntFlag, StrEnum
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import attrs
@@ -305,7 +305,7 @@ REFUSED: list[tuple[object, str, str]] = [
     (deque([1]), "is a deque, which JSON cannot express", "use list(…)"),
     ({}.keys(), "is a dict_keys, which JSON cannot express", "use list(…)"),
     ((number for number in (1, 2)), "is a generator, which JSON cannot express", "use list(…)"),
-    (object(), "is an object, which JSON cannot express", "convert it, or give it a to_json() method"),
+    (object(), "is an object, which JSON cannot express", "a to_json() method, or give the task a default="),
     (threading.Lock(), "is a lock, which JSON cannot express", "convert it"),
     (Color.NEVER, "is an object, which JSON cannot express", "convert it"),
     (math.nan, "is nan, which JSON cannot express", "use None or a text"),
@@ -433,6 +433,86 @@ def test_cycles_are_refused() -> None:
     item = Item("a", date(2026, 1, 31))
     item.inner = item
     assert refusal_of(item).message == "input.inner contains itself, and JSON cannot express that"
+
+
+def plainly(value: object) -> object:
+    """A `default` as for `json.dumps`: what it cannot convert it refuses with a TypeError."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(cast("set[int]", value))
+    if isinstance(value, Path):
+        return {"path": value.as_posix()}
+    if isinstance(value, complex):
+        return (value.real, Decimal(str(value.imag)))  # which needs converting, too
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (Decimal("0.10"), "0.10"),
+        ({3, 1, 2}, [1, 2, 3]),
+        (frozenset({Level.HIGH}), [3]),
+        (Path("a/b.pdf"), {"path": "a/b.pdf"}),
+        (1 + 2j, [1.0, "2.0"]),
+        ([Money(Decimal(5)), {"at": (Decimal(1),)}], [{"amount": "5", "currency": "red"}, {"at": ["1"]}]),
+    ],
+)
+def test_default_converts_what_json_cannot_express(value: object, sent: object) -> None:
+    assert encode_input({"it": [value]}, default=plainly) == {"it": [sent]}
+
+
+def test_default_is_asked_about_nothing_that_can_be_sent() -> None:
+    """Nor about keys and numbers: there is no object to convert, and what is wrong with them is told as ever."""
+
+    def never(value: object) -> object:
+        raise AssertionError(value)
+
+    for value in AS_IS:
+        assert encode_input(value, default=never) == value
+    for value, sent in CONVERTED:
+        assert encode_input(value, default=never) == sent
+    for wrong in ({5: 1}, math.nan, "\ud800", 10**9999):
+        with pytest.raises(ConfigurationError) as caught:
+            encode_input(wrong, default=never)
+        assert caught.value.message == refusal_of(wrong).message
+
+
+FAILING_DEFAULTS: list[tuple[object, Callable[[Any], object], str, type[Exception] | None]] = [
+    (
+        [b"x"],
+        plainly,
+        "input[0] is a bytes, which JSON cannot express, and `default` failed on it: TypeError('Object of",
+        TypeError,
+    ),
+    (
+        {"a": [0, Money(b"x")]},
+        plainly,
+        "input.a[1].amount is a bytes, which JSON cannot express, and `default` failed",
+        TypeError,
+    ),
+    (
+        {"a": b"x"},
+        lambda value: value,
+        "input.a is a bytes, which JSON cannot express, and `default` gave it back as it is",
+        None,
+    ),
+    ({"a": b"x"}, lambda value: {"b": [math.nan]}, "input.a.b[0] is nan, which JSON cannot", None),
+    ({"a": b"x"}, lambda value: {5: 1}, "input.a has the key 5", None),
+    ([b"x"], lambda value: [value], "input[0][0] contains itself, and JSON cannot express that", None),
+    ([b"x"], lambda value: [value + b"x"], f"input{'[0]' * 12}… is nested more than 500 levels", None),
+]
+
+
+@pytest.mark.parametrize(("value", "default", "says", "cause"), FAILING_DEFAULTS)
+def test_errors_of_default_name_the_path(
+    value: object, default: Callable[[Any], object], says: str, cause: type[Exception] | None
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        encode_input(value, default=default)
+    assert caught.value.message.startswith(says)
+    assert type(caught.value.__cause__) is (cause or type(None))
 
 
 class Endless:

@@ -305,7 +305,7 @@ def test_a_malformed_token_is_told_at_once() -> None:
 )
 def test_a_bad_argument_is_told_at_once(server: LocalServer, arguments: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
-        Task(**arguments)  # type: ignore[arg-type]
+        Task(**arguments)  # type: ignore[call-overload]
 
 
 def test_a_wait_with_a_limit_leaves_the_task_alone(server: LocalServer) -> None:

@@ -32,6 +32,7 @@ from requence.local import LocalServer
 from requence.task import (
     Task,
     TaskAbortException,
+    TaskException,
     TaskFailedError,
     TaskNotFoundError,
     TaskRef,
@@ -235,8 +236,8 @@ def test_a_handle_is_pickled_as_its_reference(
     with pytest.raises(ConfigurationError, match="No access token was found"):
         pickle.loads(pickled)
     monkeypatch.setenv("REQUENCE_ACCESS_TOKEN", server.access_token)
-    again = pickle.loads(pickled)
-    assert isinstance(again, Task)
+    again: Task[Any] = pickle.loads(pickled)
+    assert type(again) is Task
     assert again is not task
     assert again.sync.ref() == task.sync.ref()
     assert again.sync.result.result == "done"
@@ -298,3 +299,32 @@ def test_a_token_of_another_service_with_an_id_asks_there(server: ScriptedServer
     ref = reference(server)
     with pytest.raises(ConfigurationError):
         Task.attach(ref, client=other)
+
+
+@dataclasses.dataclass
+class Invoice:
+    number: int
+
+
+def test_a_pickled_handle_keeps_the_type_of_its_result(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUENCE_ACCESS_TOKEN", server.access_token)
+    server.always("watch", Stream([event(1, "taskStart", input=None), end(2, {"number": 5})]))
+    typed, decoded = Task("t", result_type=Invoice), Task("t", decode=len)
+    for task in (typed, decoded):
+        task.sync.finalized()
+    assert pickle.loads(pickle.dumps(typed)).sync.result.result == Invoice(5)
+    assert pickle.loads(pickle.dumps(decoded)).sync.result.result == 1
+    assert Task.attach(typed.sync.ref(), result_type=Invoice).sync.result.result.number == 5
+
+
+def test_an_attached_handle_says_which_task_has_another_result(server: ScriptedServer) -> None:
+    server.always("get", report("successful", result={"number": "five"}))
+    with pytest.raises(TaskException) as caught:
+        _ = Task.attach("task-9", client=server.client, result_type=Invoice).sync.result
+    assert caught.value.message == (
+        "The task task-9 succeeded, but its result does not fit Invoice: "
+        "result.number: Expected `int`, got `str`"
+    )
+    assert caught.value.task_id == "task-9"

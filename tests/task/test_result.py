@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +15,12 @@ from requence.exceptions import TaskAbortedError, TaskException, TaskFailedError
 from requence.task import Context
 from requence.task.result import TaskResult, outcome_of
 from requence.task.updates import Update, read_update
+
+
+@dataclasses.dataclass
+class Pages:
+    pages: int
+
 
 URL = "http://127.0.0.1:8080/tasks/t1"
 CONTEXT = Context(
@@ -78,6 +87,47 @@ def test_an_empty_result_is_a_result(value: object) -> None:
     result = result_of(value)
     assert result.result == value
     assert result
+
+
+def decoded(value: Any, into: Any) -> TaskResult[Any]:
+    return result_of(value).with_result(into)
+
+
+def test_a_decoded_result_reads_the_same_by_key_and_by_attribute() -> None:
+    result = decoded({"pages": 2}, Pages(2))
+    assert result.result == result["result"] == dict(result.items())["result"] == Pages(2)
+    assert list(result) == list(result_of(None))
+    assert result.get_node_data("ocr") == {"text": "hi"}
+    assert result == decoded({"pages": 2}, Pages(2))
+    assert result != decoded({"pages": 2}, Pages(3))
+    assert "Pages(pages=2)" in repr(result)
+
+
+@pytest.mark.parametrize("into", [None, False, 0, ""])
+def test_a_result_may_be_decoded_into_nothing(into: object) -> None:
+    assert decoded({"pages": 2}, into).result == into
+
+
+def test_a_decoded_result_keeps_the_plain_one() -> None:
+    plain = decoded({"pages": 2}, Pages(2)).to_dict()
+    assert plain == result_of({"pages": 2})
+    assert json.loads(json.dumps(plain)) == plain
+    assert list(plain) == list(result_of(None))
+
+
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+WAYS_TO_COPY: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, pickled]
+
+
+@pytest.mark.parametrize("again", WAYS_TO_COPY)
+def test_copies_of_a_decoded_result_are_decoded(again: Callable[[Any], Any]) -> None:
+    result = decoded({"pages": 2}, Pages(2))
+    assert again(result) == result
+    assert again(result).result == Pages(2)
+    assert again(result).to_dict() == result.to_dict()
 
 
 def test_a_task_without_a_page() -> None:

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -627,6 +628,15 @@ def test_a_large_input_is_sent_as_it_is(server: ScriptedServer, size: int) -> No
     assert call.json["input"] == {"text": text}
     assert int(call.headers["content-length"]) == len(call.body)
     assert call.headers["content-type"] == "application/json"
+
+
+def test_what_default_makes_of_an_input_is_sent(server: ScriptedServer) -> None:
+    Task("t", {"price": Decimal("0.10")}, client=server.client, default=str).sync.finalized()
+    [call] = server.calls("finalize")
+    assert call.json["input"] == {"price": "0.10"}
+    with pytest.raises(ConfigurationError, match=r"^input\.price is a Decimal, .* and `default` failed"):
+        Task("t", {"price": Decimal("0.10")}, client=server.client, default=ord)
+    assert len(server.calls("prepare")) == 1
 
 
 def test_an_endless_refusal_is_cut(server: ScriptedServer) -> None:

@@ -14,3 +14,8 @@ from requence.local.server import LocalServer
 from requence.local.template import Node, OnFail, TaskTemplate
 
 __all__ = ["DebugLog", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"]
+
+
+def __dir__() -> list[str]:
+    # Completion then offers what is public, and not what is only imported here.
+    return __all__

@@ -21,6 +21,8 @@ from requence.exceptions import (
     TaskWaitTimeout,
     UnauthorizedError,
 )
+from requence.task import aio as aio
+from requence.task import updates as updates
 from requence.task.awaitables import Operation, Pending
 from requence.task.context import Context
 from requence.task.flush import Unstarted
@@ -63,3 +65,8 @@ __all__ = [
     "get_task",
     "protect_task",
 ]
+
+
+def __dir__() -> list[str]:
+    # Completion then offers what is public: these names and two modules, and not every file of this package.
+    return [*__all__, "aio", "updates"]

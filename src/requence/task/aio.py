@@ -11,6 +11,11 @@ from requence.task.snapshot import TaskSnapshot
 __all__ = ["abort_task", "flush", "get_task", "protect_task"]
 
 
+def __dir__() -> list[str]:
+    # Completion then offers what is public, and not what is only imported here.
+    return __all__
+
+
 async def get_task(
     task_id: str, access_token: str | None = None, *, client: Client | None = None
 ) -> TaskSnapshot:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from typing import TypeVar
 
 from requence.exceptions import ConfigurationError
 
 __all__ = [
+    "check_function",
     "check_identifier",
     "check_optional_text",
     "check_position",
@@ -15,6 +19,26 @@ __all__ = [
     "check_since",
     "utc_text",
 ]
+
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def check_function(what: str, value: F | None) -> F | None:
+    """Returns a function that is to give a value when it is called, or None.
+
+    Raises:
+        ConfigurationError: It cannot be called, or it is a coroutine function.
+    """
+    if value is None:
+        return None
+    if not callable(value):
+        raise ConfigurationError(f"{what} must be a function or None, not {type(value).__name__}")
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
+        raise ConfigurationError(
+            f"{what} must be a plain function: a coroutine function would not be awaited"
+        )
+    return value
 
 
 def check_identifier(what: str, value: object) -> str:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from requence.exceptions import ConfigurationError
+from requence.task.arguments import check_function
 
 __all__ = ["encode_input"]
 
@@ -26,7 +27,9 @@ _LONGEST_STEP = 60  # the characters of a key that it names in full
 _MOST_DIGITS = 4300  # Python writes and reads no longer numbers, here as on a Python server
 
 
-def encode_input(value: object, *, where: str = "input") -> Any:
+def encode_input(
+    value: object, *, where: str = "input", default: Callable[[Any], object] | None = None
+) -> Any:
     """Returns `value` as plain JSON data.
 
     Taken as they are: dict, list, str, int, finite float, bool, None. Converted: tuples and other mappings, dates
@@ -36,12 +39,16 @@ def encode_input(value: object, *, where: str = "input") -> Any:
     Args:
         value: The input.
         where: What to call it in errors.
+        default: As in `json.dumps`: called with each object that is none of these, for something to send in its
+            place, which is encoded in turn. It is not asked about keys, or about numbers and texts that JSON has
+            no form for.
 
     Raises:
-        ConfigurationError: A part of it cannot be sent; the message names the path to it.
+        ConfigurationError: A part of it cannot be sent, or `default` has failed; the message names the path to it.
     """
+    default = check_function("default", default)
     try:
-        return _Encoder(where).encode(value)
+        return _Encoder(where, default).encode(value)
     except RecursionError as error:  # called from deep inside the caller's own recursion
         raise ConfigurationError(f"{where} is nested too deep for the stack that is left") from error
 
@@ -49,10 +56,11 @@ def encode_input(value: object, *, where: str = "input") -> Any:
 class _Encoder:
     """Encodes one input. After an error it is of no further use: it still stands where it met the fault."""
 
-    __slots__ = ("_outer", "_trail", "_where")
+    __slots__ = ("_default", "_outer", "_trail", "_where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, default: Callable[[Any], object] | None) -> None:
         self._where = where
+        self._default = default
         self._trail: list[object] = []  # the keys and indexes from the input down to the present value
         self._outer: set[int] = set()  # the identities of the containers around it
 
@@ -102,11 +110,24 @@ class _Encoder:
         """Returns the content of an object that can give it."""
         convert = _conversion(value)
         if convert is None:
-            raise self._fault(f"is {_a(value)}, which JSON cannot express", hint=_hint(value))
+            return self._replaced(value)
         try:
             return convert()
         except Exception as error:
             raise self._fault(f"is {_a(value)}, and asking for its content failed: {error!r}") from error
+
+    def _replaced(self, value: object) -> object:
+        """Returns what the caller wants to be sent in the place of an object."""
+        refused = f"is {_a(value)}, which JSON cannot express"
+        if self._default is None:
+            raise self._fault(refused, hint=_hint(value))
+        try:
+            instead = self._default(value)
+        except Exception as error:
+            raise self._fault(f"{refused}, and `default` failed on it: {error!r}") from error
+        if instead is value:
+            raise self._fault(f"{refused}, and `default` gave it back as it is", hint=_hint(value))
+        return instead
 
     def _text(self, value: str) -> str:
         if not value.isascii():
@@ -192,4 +213,4 @@ def _hint(value: object) -> str:
             return f"use its {method}()"
     if hasattr(value, "__iter__"):
         return "use list(…)"
-    return "convert it, or give it a to_json() method"
+    return "convert it, give it a to_json() method, or give the task a default="

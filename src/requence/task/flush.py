@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from requence._transport.io_thread import Work
 from requence.exceptions import RequenceError
 from requence.task.arguments import check_seconds
+from requence.task.decode import Decoding
 from requence.task.handle import Task
-from requence.task.run import starts
+from requence.task.run import Run, starts
 
 __all__ = ["Unstarted", "flushing"]
 
@@ -21,7 +22,7 @@ class Unstarted(NamedTuple):
         error: What is in the way; a `TaskWaitTimeout` if the start still goes on.
     """
 
-    task: Task
+    task: Task[Any]
     error: RequenceError
 
 
@@ -38,7 +39,11 @@ def flushing(timeout: float | None) -> Work[list[Unstarted]]:
         late = [
             (run, run.wait_is_over(f"The start has taken more than {seconds:g} seconds")) for run in undecided
         ]
-        # The handle that made a start may have gone: what is left of it serves another one as well.
-        return [Unstarted(Task._with(run), error) for run, error in [*failed, *late]]  # noqa: SLF001
+        return [Unstarted(_handle(run), error) for run, error in [*failed, *late]]
 
     return work
+
+
+def _handle(run: Run) -> Task[Any]:
+    """Returns a handle for what one that may have gone has left."""
+    return Task._with(run, Decoding(run.of.task_template))  # noqa: SLF001 (no part of the public face)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import Work, io_thread
-from requence.exceptions import ConfigurationError, UsageError
+from requence.exceptions import UsageError
 from requence.task.arguments import (
     check_identifier,
     check_optional_text,
@@ -20,11 +21,12 @@ from requence.task.arguments import (
 from requence.task.awaitables import Operation, Pending
 from requence.task.blocking import blocks_a_loop, wait_or_tell
 from requence.task.callbacks import Callbacks
+from requence.task.decode import Decoding, typed_result
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
 from requence.task.order import NO_INPUT, Order
-from requence.task.reference import TaskRef
-from requence.task.result import TaskResult
+from requence.task.reference import TaskRef, reference_at
+from requence.task.result import T_co, TaskResult
 from requence.task.run import Run, opening_of_updates
 from requence.task.sync import SyncTask
 from requence.task.updates import Update
@@ -34,7 +36,7 @@ __all__ = ["Task"]
 T = TypeVar("T")
 
 
-class Task:
+class Task(Generic[T_co]):
     """A task, started by making it.
 
     ```python
@@ -46,7 +48,45 @@ class Task:
     The constructor checks its arguments and hands the start over to a thread of its own; it does not wait for the
     network. What goes wrong there is raised by every way to ask for the task. Everything here is to be awaited;
     `task.sync` has the same for code without asyncio. Only `result`, `wait` and `updates` open an event stream.
+
+    With `result_type=` or `decode=` it is a `Task[T]`, with a `T` for its result; else a `Task[Any]`.
     """
+
+    @overload
+    def __init__(
+        self,
+        task_template: str,
+        input: Any = ...,
+        name: str | None = ...,
+        priority: int = ...,
+        access_token: str | None = ...,
+        suppress_branch_warning: bool = ...,
+        require_ack: bool = ...,
+        *,
+        client: Client | None = ...,
+        on_update: Callable[[Update], object] | None = ...,
+        decode: Callable[[Any], T_co] | None = ...,
+        result_type: None = ...,
+        default: Callable[[Any], object] | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        task_template: str,
+        input: Any = ...,
+        name: str | None = ...,
+        priority: int = ...,
+        access_token: str | None = ...,
+        suppress_branch_warning: bool = ...,
+        require_ack: bool = ...,
+        *,
+        client: Client | None = ...,
+        on_update: Callable[[Update], object] | None = ...,
+        decode: None = ...,
+        result_type: type[T_co],
+        default: Callable[[Any], object] | None = ...,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -60,6 +100,9 @@ class Task:
         *,
         client: Client | None = None,
         on_update: Callable[[Update], object] | None = None,
+        decode: Callable[[Any], Any] | None = None,
+        result_type: type[Any] | None = None,
+        default: Callable[[Any], object] | None = None,
     ) -> None:
         """Starts a task.
 
@@ -76,6 +119,12 @@ class Task:
             on_update: Called with each update in order, also when the handle has gone: a plain function on a
                 worker thread, a coroutine function on the loop that is running now. If it fails, that is logged;
                 neither that nor its slowness disturbs the result, which may be there before the last call.
+            decode: Makes the result's value out of plain JSON: a plain function, called once, when the result is
+                first asked for; in the caller's thread if that blocks, on a thread of its own if it awaits.
+            result_type: The type of the result's value, a short form of `decode`: a dataclass, an attrs class,
+                a `TypedDict`, a `msgspec.Struct`, or what `list`, `dict` and the like make of these.
+            default: As in `json.dumps`: called with each object in the input that JSON cannot express, for
+                something to send in its place, which is encoded in turn.
 
         Raises:
             ConfigurationError: The token, an argument or the input is not usable.
@@ -84,15 +133,55 @@ class Task:
         client = checked_client(client)
         order = Order(
             task_template=check_identifier("task_template", task_template),
-            input=encode_input(input),
+            input=encode_input(input, default=default),
             name=check_optional_text("name", name),
             priority=check_priority(priority),
             require_ack=bool(require_ack),
             suppress_branch_warning=bool(suppress_branch_warning),
         )
+        decoding = Decoding[T_co](order.task_template, decode, result_type)
         token = find_access_token(access_token, client)
         io = io_thread()
-        self._hold(Run(io, token, client, order, Callbacks(io, on_update=on_update)))
+        self._hold(Run(io, token, client, order, Callbacks(io, on_update=on_update)), decoding)
+
+    @overload
+    @classmethod
+    def attach(
+        cls,
+        task: TaskRef | str,
+        access_token: str | None = ...,
+        *,
+        client: Client | None = ...,
+        on_update: Callable[[Update], object] | None = ...,
+        decode: None = ...,
+        result_type: None = ...,
+    ) -> Task[Any]: ...
+
+    @overload
+    @classmethod
+    def attach(
+        cls,
+        task: TaskRef | str,
+        access_token: str | None = ...,
+        *,
+        client: Client | None = ...,
+        on_update: Callable[[Update], object] | None = ...,
+        decode: Callable[[Any], T],
+        result_type: None = ...,
+    ) -> Task[T]: ...
+
+    @overload
+    @classmethod
+    def attach(
+        cls,
+        task: TaskRef | str,
+        access_token: str | None = ...,
+        *,
+        client: Client | None = ...,
+        on_update: Callable[[Update], object] | None = ...,
+        decode: None = ...,
+        result_type: type[T],
+    ) -> Task[T]: ...
 
     @classmethod
     def attach(
@@ -102,7 +191,9 @@ class Task:
         *,
         client: Client | None = None,
         on_update: Callable[[Update], object] | None = None,
-    ) -> Self:
+        decode: Callable[[Any], Any] | None = None,
+        result_type: type[Any] | None = None,
+    ) -> Task[Any]:
         """Returns a handle to a task that was started before, here or elsewhere. Sends nothing by itself.
 
         From a reference everything works as with the handle that started the task. From an id alone its updates
@@ -114,6 +205,8 @@ class Task:
             access_token: A token of the same service; by default it is looked up as for a new task.
             client: How to reach the service; by default the default client.
             on_update: As for a new task: it is given all updates from the first on.
+            decode: As for a new task.
+            result_type: As for a new task.
 
         Raises:
             ConfigurationError: The token or an argument is not usable, or the reference is of another service.
@@ -121,30 +214,26 @@ class Task:
         """
         client = checked_client(client)
         token = find_access_token(access_token, client)
-        if not isinstance(task, TaskRef):
-            task = TaskRef(task_id=check_identifier("task", task), base_url=token.base_url)
-        if task.base_url != token.base_url:
-            raise ConfigurationError(
-                f"The task is at {task.base_url}, but the access token is for {token.base_url}",
-                hint="give a token of the service that runs the task",
-            )
+        ref = reference_at(token.base_url, task)
+        decoding = Decoding[Any](ref.task_template, decode, result_type)
         io = io_thread()
-        return cls._with(Run(io, token, client, task, Callbacks(io, on_update=on_update)))
+        return cls._with(Run(io, token, client, ref, Callbacks(io, on_update=on_update)), decoding)
 
     @classmethod
-    def _with(cls, run: Run) -> Self:
+    def _with(cls, run: Run, decoding: Decoding[Any]) -> Task[Any]:
         task = cls.__new__(cls)
-        cls._hold(task, run)
+        cls._hold(task, run, decoding)
         return task
 
-    def _hold(self, run: Run) -> None:
+    def _hold(self, run: Run, decoding: Decoding[T_co]) -> None:
         self._run = run
+        self._decoding = decoding
         weakref.finalize(self, run.close)
 
     @property
-    def sync(self) -> SyncTask:
+    def sync(self) -> SyncTask[T_co]:
         """The blocking face of this task."""
-        return SyncTask(self._run, self)
+        return SyncTask(self._run, self._decoding, self)
 
     @property
     def known_id(self) -> str | None:
@@ -169,7 +258,7 @@ class Task:
         return self._pending(self._run.url, "task.task_url", "task.sync.url")
 
     @property
-    def result(self) -> Pending[TaskResult]:
+    def result(self) -> Pending[TaskResult[T_co]]:
         """The result, once the task has ended.
 
         Raises when awaited:
@@ -178,9 +267,10 @@ class Task:
             AckFailedError: It ended, but the delivery could not be confirmed (`require_ack`); awaiting again tries
                 that again.
             StreamInterruptedError: Contact with the service was lost for longer than the client's patience.
-            TaskException: And everything that `task_id` raises.
+            TaskException: The result does not fit `result_type`, or `decode` has failed on it; the error's
+                `.result` has it as it was sent. And everything that `task_id` raises.
         """
-        return self._pending(self._run.result, "task.result", "task.sync.result")
+        return self._pending(typed_result(self._run, self._decoding), "task.result", "task.sync.result")
 
     @property
     def updates(self) -> AsyncItems[Update]:
@@ -212,14 +302,14 @@ class Task:
         """
         return await self._wait(self._run.ref)
 
-    async def wait(self, timeout: float | None = None) -> TaskResult:
+    async def wait(self, timeout: float | None = None) -> TaskResult[T_co]:
         """Waits for the result like `result`, for at most `timeout` seconds (None: without limit).
 
         Raises:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
         seconds = check_seconds("timeout", timeout)
-        return await self._wait(lambda: self._run.result(seconds))
+        return await self._wait(typed_result(self._run, self._decoding, seconds))
 
     def abort(self, reason: str | None = None) -> Operation:
         """Aborts the task; one that was not started yet is not started at all.
@@ -258,7 +348,7 @@ class Task:
             operation.confirm()
         return operation
 
-    def __await__(self) -> Generator[Any, None, TaskResult]:
+    def __await__(self) -> Generator[Any, None, TaskResult[T_co]]:
         return self.result.__await__()
 
     def __aiter__(self) -> AsyncIteration[Update]:
@@ -269,19 +359,19 @@ class Task:
         def __iter__(self) -> NoReturn:
             self.updates.__iter__()
 
-    def __reduce__(self) -> tuple[Callable[[TaskRef], Task], tuple[TaskRef]]:
+    def __reduce__(self) -> tuple[Callable[[TaskRef], Task[Any]], tuple[TaskRef]]:
         ref = self._run.known_ref()
         if ref is None:
             raise UsageError(
                 "A Task can be pickled once its start is confirmed, since only then it has an id",
                 hint="wait for task.sync.id or await task.task_id before",
             )
-        return type(self).attach, (ref,)
+        return partial(type(self).attach, **self._decoding.given), (ref,)
 
-    def __copy__(self) -> Self:
+    def __copy__(self) -> Task[T_co]:
         return self  # a copy would be another handle to the same task, without its callback
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+    def __deepcopy__(self, memo: dict[int, object]) -> Task[T_co]:
         return self
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from requence._json import as_object
 from requence.exceptions import ConfigurationError
 from requence.task.arguments import check_identifier, check_optional_text
 
-__all__ = ["TaskRef"]
+__all__ = ["TaskRef", "reference_at"]
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -80,6 +80,22 @@ class TaskRef:
         if self.watch_url is None or _origin(self.watch_url) != _origin(self.base_url):
             return None
         return self.watch_url
+
+
+def reference_at(base_url: str, task: object) -> TaskRef:
+    """Returns a reference to a task of the service at `base_url`, from one or from the task's id.
+
+    Raises:
+        ConfigurationError: The reference is of another service, or the id is none.
+    """
+    if not isinstance(task, TaskRef):
+        return TaskRef(task_id=check_identifier("task", task), base_url=base_url)
+    if task.base_url != base_url:
+        raise ConfigurationError(
+            f"The task is at {task.base_url}, but the access token is for {base_url}",
+            hint="give a token of the service that runs the task",
+        )
+    return task
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -3,33 +3,74 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic
 
 from requence.exceptions import TaskAbortedError, TaskException, TaskFailedError
 from requence.task.context import Context
 from requence.task.updates import TaskAborted, TaskEnd, TaskError, Update
 
-__all__ = ["TaskResult", "aborted_message", "outcome_of"]
+# Where nothing says what a result is, it is Any. Only checkers are told so: before Python 3.13 the interpreter
+# knows no defaults of type variables.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
+
+__all__ = ["T_co", "TaskResult", "aborted_message", "outcome_of"]
+
+T = TypeVar("T")
 
 _brief = reprlib.Repr()
 _brief.maxlevel = 2
 
 
-class TaskResult(Context):
+class TaskResult(Context, Generic[T_co]):
     """What a task that succeeded has left behind. Read-only, by attribute and by key.
 
     Attributes:
         input: The input that the task was started with.
-        result: The final output.
+        result: The final output: decoded, if the task was given `decode` or `result_type`, else plain JSON.
         task_id: The task's id.
         task_url: The page of the task, or None if the service names none.
         node_data: The last output of each node that has an alias, by alias.
         node_error: The last error of each node that has an alias, by alias.
     """
 
-    __slots__ = ()
+    __slots__ = ("_decoded",)
 
     task_url: str | None
+    result: T_co
+    _decoded: tuple[Any, ...]  # nothing, or the one value
+
+    def __init__(self, values: Mapping[str, Any], *decoded: Any) -> None:
+        """Makes a result.
+
+        Args:
+            values: The fields, as the service sent them.
+            decoded: What the field `result` reads as, if that is something else.
+        """
+        super().__init__(values)
+        object.__setattr__(self, "_decoded", decoded)
+
+    def with_result(self, decoded: T) -> TaskResult[T]:
+        """Returns the same result with another value for `result`; `to_dict()` keeps the plain one."""
+        return TaskResult(self._values, decoded)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields as plain JSON data, `result` as the service sent it."""
+        return {**super().to_dict(), "result": self._values.get("result")}
+
+    def _find(self, name: str) -> Any:
+        return self._decoded[0] if name == "result" and self._decoded else super()._find(name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, values = super().__reduce__()
+        return (kind, (*values, *self._decoded))
 
     def __repr__(self) -> str:
         return f"<TaskResult of task {self.task_id}: {_brief.repr(self.result)}>"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from requence._transport.io_thread import Work
 from requence.task.arguments import check_optional_text, check_position, check_seconds
 from requence.task.blocking import block_or_tell
+from requence.task.decode import Decoding
 from requence.task.iterate import Items
 from requence.task.reference import TaskRef
-from requence.task.result import TaskResult
+from requence.task.result import T_co, TaskResult
 from requence.task.run import Run, opening_of_updates
 from requence.task.updates import Update
 
@@ -18,13 +19,14 @@ __all__ = ["SyncTask"]
 T = TypeVar("T")
 
 
-class SyncTask:
+class SyncTask(Generic[T_co]):
     """What `task.sync` returns. Everything here blocks the calling thread, and nothing else."""
 
-    __slots__ = ("_run", "_task")
+    __slots__ = ("_decoding", "_run", "_task")
 
-    def __init__(self, run: Run, task: object) -> None:
+    def __init__(self, run: Run, decoding: Decoding[T_co], task: object) -> None:
         self._run = run
+        self._decoding = decoding
         self._task = task  # a handle lives as long as somebody waits through it
 
     @property
@@ -45,9 +47,9 @@ class SyncTask:
         return self._block(self._run.url, "await task.task_url")
 
     @property
-    def result(self) -> TaskResult:
+    def result(self) -> TaskResult[T_co]:
         """The result; blocks until the task has ended. Raises like `await task.result`."""
-        return self._block(self._run.result, "await task.result")
+        return self._decoding.blocking(self._block(self._run.result, "await task.result"))
 
     @property
     def updates(self) -> Items[Update]:
@@ -69,14 +71,15 @@ class SyncTask:
         """Blocks until the task was started, and returns a reference to it. Raises like `id`; see `Task.ref`."""
         return self._block(self._run.ref, "await task.ref()")
 
-    def wait(self, timeout: float | None = None) -> TaskResult:
+    def wait(self, timeout: float | None = None) -> TaskResult[T_co]:
         """Blocks until the task has ended, for at most `timeout` seconds (None: without limit).
 
         Raises:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
         seconds = check_seconds("timeout", timeout)
-        return self._block(lambda: self._run.result(seconds), "await task.wait(…)")
+        plain = self._block(lambda: self._run.result(seconds), "await task.wait(…)")
+        return self._decoding.blocking(plain)
 
     def abort(self, reason: str | None = None) -> None:
         """Aborts the task and blocks until that was confirmed. Raises `TaskAbortException` if refused."""

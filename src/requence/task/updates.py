@@ -18,8 +18,8 @@ from requence._json import as_object
 from requence.task.context import Context, fold
 from requence.task.record import Record, plain
 
+# Without the functions below the classes: they are for this package, and no part of its public face.
 __all__ = [
-    "TERMINAL_TYPES",
     "BaseUpdate",
     "NodeDefer",
     "NodeEnd",
@@ -32,10 +32,12 @@ __all__ = [
     "TaskStart",
     "UnknownUpdate",
     "Update",
-    "read_update",
-    "task_id_of",
-    "type_of",
 ]
+
+
+def __dir__() -> list[str]:
+    # Completion then offers what is public, and not what is only imported here.
+    return __all__
 
 
 class BaseUpdate(Record):
