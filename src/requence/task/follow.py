@@ -160,7 +160,7 @@ class Follow:
                 task_id=task_id,
                 task_url=self._started.url,
                 task_template=self._task_template,
-                hint=f"the task runs; look at it with get_task({task_id!r})",
+                hint=f"the task runs; look at it with get_task({task_id!r}), or wait for it with Task.attach",
             )
 
         async def ask() -> Report | None:

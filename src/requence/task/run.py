@@ -176,7 +176,8 @@ class Run:
         self._start().told()
 
     def _release(self) -> None:
-        self._start().abandon()
+        if self._begun is not None:
+            self._begun.abandon()
         if self._follow is not None:
             self._follow.release()
 

@@ -204,7 +204,7 @@ class Start:
                 task_id=prepared.task_id,
                 task_template=self._order.task_template,
                 hint="it is not sent again, so that it cannot run twice; "
-                f"look at it with get_task({prepared.task_id!r})",
+                f"look at it with get_task({prepared.task_id!r}), or wait for it with Task.attach",
             ) from lost
         self.stream_lost = True
         return Started(prepared.task_id, watch_url=None, url=None)
