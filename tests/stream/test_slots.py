@@ -133,6 +133,53 @@ async def test_a_busy_stream_makes_room_at_the_end_of_its_slice(
     assert 30 < len(gates) <= 41  # a slice of 30 seconds, an event each half
 
 
+@pytest.mark.parametrize("quiet_first", [True, False], ids=["quiet already", "quiet soon"])
+async def test_a_newcomer_gets_the_place_of_a_quiet_stream_not_of_a_busy_one(
+    server: ScriptedServer, clock: FakeClock, quiet_first: bool
+) -> None:
+    """The busy stream was there first, and would keep its place for half a minute."""
+    gates = [Gate() for _ in range(60)]
+    ticks = [event(2 + number, "nodeEnd", node=NODE) for number in range(len(gates))]
+    streams = {
+        "task-1": Stream([LOG[0], *(piece for pair in zip(gates, ticks, strict=True) for piece in pair)]),
+        "task-2": Stream([LOG[0]], end="open"),
+        "task-3": Stream(LOG),
+    }
+    server.always("watch", lambda call: streams[of_task(call)])
+    client = server.client_with(max_streams=2)
+    tasks: list[Task] = []
+    for _ in streams:
+        tasks.append(Task("t", client=client))
+        await tasks[-1].task_id
+    slots = await io_thread().run_async(lambda: slots_of(server, 2))
+    holding: list[asyncio.Future[Any]] = []
+    for number, task in enumerate(tasks[:2], 1):
+        holding.append(asyncio.ensure_future(task.result))
+        while len(slots._leases) < number or list(slots._leases)[-1]._last_event > clock.now():
+            await asyncio.sleep(0.001)  # it is not open yet
+    busy = next(iter(slots._leases))
+
+    async def half_a_second() -> None:
+        await asyncio.to_thread(clock.move_on, 0.5)
+        gates.pop(0).open()
+        while busy._last_event != clock.now():
+            await asyncio.sleep(0.001)
+
+    if quiet_first:
+        for _ in range(4):
+            await half_a_second()
+    newcomer = asyncio.ensure_future(tasks[2].result)
+    while not (slots._asking or newcomer.done()):
+        await asyncio.sleep(0.001)
+    if not quiet_first:
+        for _ in range(2):
+            await half_a_second()
+    assert (await asyncio.wait_for(newcomer, 10)).result == "done"  # and the clock stands
+    assert busy in slots._leases
+    for waiter in holding:
+        waiter.cancel()
+
+
 async def test_a_service_slow_to_begin_its_streams_is_asked_for_the_end(
     server: ScriptedServer, clock: FakeClock
 ) -> None:
