@@ -18,6 +18,7 @@ from tests.scripted_server import (
     end,
     event,
     from_position,
+    report,
 )
 
 from requence import Client
@@ -194,6 +195,43 @@ def test_a_stream_that_cannot_be_opened_for_long_is_warned_of(
     assert waiting.end() == "done"
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "task task-1 runs, but its stream cannot be opened" in record.getMessage()
+
+
+# A task that has ended, and whose log is gone
+
+
+def test_an_ended_task_whose_log_is_empty_is_settled_within_a_second(
+    server: ScriptedServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the pauses have grown long, while the task ran."""
+    roll(monkeypatch, 0.99)
+    server.always("watch", Stream())
+    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    longest_pauses(clock, 7)
+    clock.wait_for_timer(29.6, 29.8)
+    server.always("get", report("successful", result=7))
+    clock.move_on(30)
+    began = clock.now()
+    longest_pauses(clock, 2)
+    assert waiting.end() == 7
+    assert clock.now() - began < 1
+
+
+def test_an_ended_task_whose_stream_is_silent_is_given_one_time_limit(
+    server: ScriptedServer, clock: FakeClock
+) -> None:
+    """By default it is half a minute, so not several of them."""
+    gate = Gate()
+    server.script("watch", Stream())
+    server.always("watch", Stream(end="open", when=gate))
+    server.always("get", report("successful", result=7))
+    waiting = Waiting(lambda: Task("t", client=server.client_with(call_timeout=77)).sync.result.result)
+    wait_for_watches(server, 2)
+    clock.move_on(7)
+    gate.open()
+    clock.skip_to_timer(76.9, 77.1)  # which has begun with the answer
+    assert waiting.end() == 7
+    assert len(server.calls("watch")) == 2
 
 
 # A consumer that takes nothing

@@ -32,9 +32,9 @@ _logger = logging.getLogger("requence.transport")
 
 _SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be called again at once for ever
 # How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
-# new: where it broke off or was refused, and where nothing tells whether it did. With the pauses these take a
-# minute, and a second.
-_LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3}
+# new: where it broke off or was refused, where nothing tells whether it did, and where the answer was ended in due
+# form, which a proxy may have done. With the pauses these take a minute, a second, and half of one.
+_LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3, Drop.COMPLETE: 2}
 _REFUSALS = 8  # in a row, after each of which a service that does not open a stream is asked how the task is
 _EMPTY_SLICES = 4  # after which a service that may only be slow to begin its stream is asked how the task is
 
@@ -137,12 +137,14 @@ class EventStream(Generic[E]):
                 if self.ended_with is not None:
                     return
                 if await self._ask():
-                    continue  # the last event may have been logged after the connection ended: look once more
+                    pauses = 0
+                    continue  # the last event may have been logged after the connection ended: look at once
             if drop.how is Drop.LET_GO:
                 continue
             self._observer.lost(drop)
             refusals = refusals + 1 if drop.how is Drop.NOT_OPENED else 0
             if refusals and refusals % _REFUSALS == 0 and await self._has_ended_meanwhile(drop):
+                pauses = 0
                 continue
             if self._patience.is_over(self._loop.time()) and await self._is_settled_at_last(drop):
                 return
@@ -187,7 +189,7 @@ class EventStream(Generic[E]):
         if drop.how in _LOOKS and self.ended_with is not None:
             self._looks[drop.how] += 1
             return self._looks[drop.how] > _LOOKS[drop.how]
-        return drop.how in (Drop.COMPLETE, Drop.BROKEN, Drop.CLOSED)
+        return drop.how in (Drop.COMPLETE, Drop.BROKEN, Drop.CLOSED, Drop.SILENT)
 
     def _skipped(self, damage: DamagedEventError) -> None:
         _logger.error(
