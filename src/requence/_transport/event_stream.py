@@ -31,12 +31,22 @@ E = TypeVar("E")
 _logger = logging.getLogger("requence.transport")
 
 _SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be called again at once for ever
-# How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
-# new: where it broke off or was refused, where nothing tells whether it did, and where the answer was ended in due
-# form, which a proxy may have done. With the pauses these take a minute, a second, and half of one.
-_LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3, Drop.COMPLETE: 2}
+# After how many connections of a kind, with nothing new between them, the service is asked how the task is. A turn
+# may be too short for a service that is slow to begin its stream; damage that looks the same is passed over soon.
+_ASK_AFTER = {
+    Drop.COMPLETE: 1,
+    Drop.CLOSED: 1,
+    Drop.BROKEN: 1,
+    Drop.SILENT: 1,
+    Drop.LET_GO: 4,
+    Drop.TO_READ_AGAIN: 4,
+}
 _REFUSALS = 8  # in a row, after each of which a service that does not open a stream is asked how the task is
-_EMPTY_SLICES = 4  # after which a service that may only be slow to begin its stream is asked how the task is
+# How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
+# new: where it broke off or was refused, where nothing tells whether it did, where an event is damaged in ever new
+# ways, and where the answer was ended in due form, which a proxy may have done. With the pauses these take a
+# minute, a second, and half of one.
+_LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3, Drop.TO_READ_AGAIN: 3, Drop.COMPLETE: 2}
 
 
 class Observer:
@@ -99,8 +109,7 @@ class EventStream(Generic[E]):
         self._pause_at_least = 0.0
         self._loop = asyncio.get_running_loop()
         self._patience = Patience(api.client.patience, what=watched.name, now=self._loop.time())
-        self._looks = Counter[Drop]()  # without anything new between them
-        self._empty_slices = 0
+        self._fruitless = Counter[Drop]()  # connections without anything new between them
         self._had_a_place = False
         self._warned = False
 
@@ -178,18 +187,15 @@ class EventStream(Generic[E]):
         if connection.retry is not None:
             self._pause_at_least = min(connection.retry, STREAMS.cap)
         if connection.progress:
-            self._looks.clear()
-            self._empty_slices = 0
+            self._fruitless.clear()
 
     def _tells_nothing_new(self, drop: DropError) -> bool:
         """Says whether a connection without anything new may mean that there is nothing new any more."""
-        if drop.how is Drop.LET_GO:
-            self._empty_slices += 1
-            return self._empty_slices % _EMPTY_SLICES == 0
-        if drop.how in _LOOKS and self.ended_with is not None:
-            self._looks[drop.how] += 1
-            return self._looks[drop.how] > _LOOKS[drop.how]
-        return drop.how in (Drop.COMPLETE, Drop.BROKEN, Drop.CLOSED, Drop.SILENT)
+        self._fruitless[drop.how] += 1
+        count = self._fruitless[drop.how]
+        if self.ended_with is not None and drop.how in _LOOKS:
+            return count > _LOOKS[drop.how]
+        return drop.how in _ASK_AFTER and count % _ASK_AFTER[drop.how] == 0
 
     def _skipped(self, damage: DamagedEventError) -> None:
         _logger.error(
@@ -216,7 +222,10 @@ class EventStream(Generic[E]):
             _logger.warning("%s could not be asked for: %s", self._watched.name, error)
             return False
         self._patience.last_contact = self._loop.time()
-        return self.ended_with is not None
+        if self.ended_with is None:
+            return False
+        self._fruitless.clear()
+        return True
 
     async def _has_ended_meanwhile(self, drop: DropError) -> bool:
         """Asks how the task is, now that its stream could not be opened for a while."""
