@@ -147,6 +147,18 @@ def test_a_log_without_ids_gives_everything_once(server: ScriptedServer, update_
     assert bodies(server) == [{"since": None}] * 3
 
 
+@pytest.mark.parametrize("update_id", ["", None, 7], ids=repr)
+def test_an_update_id_that_is_none_tells_no_events_apart(server: ScriptedServer, update_id: Any) -> None:
+    log = [
+        event(None, "taskStart", updateId=update_id),
+        *(event(None, "nodeUpdate", node=NODE, data=number, updateId=update_id) for number in (1, 2)),
+        event(None, "taskEnd", result="done", updateId=update_id),
+    ]
+    server.script("watch", Stream(log[:2]), Stream(log))
+    updates = list(Task("t", client=server.client).sync.updates)
+    assert [update.get("data") for update in updates] == [None, 1, 2, None]
+
+
 def test_an_event_without_an_id_among_others_is_not_lost(server: ScriptedServer) -> None:
     between = event(None, "nodeUpdate", node=NODE, data="half way", output=None, updateId="b")
     server.script("watch", Stream([FIRST, between, between, FIRST]), Stream([between, SECOND, LAST]))

@@ -89,7 +89,7 @@ class EventLog:
                 self._note_damage(position, event, str(error))
             return None
         update_id = payload.get("updateId")
-        key = hash(update_id if isinstance(update_id, str) else (event.name, event.data))
+        key = hash(update_id if isinstance(update_id, str) and update_id else (event.name, event.data))
         if read_elsewhere:
             self._last_key = key
             return None
