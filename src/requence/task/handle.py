@@ -72,7 +72,8 @@ class Task:
             client: How to reach the service; by default the default client.
             on_update: Called with each update in order, also when the handle has gone: a plain function on a
                 worker thread, a coroutine function on the loop that is running now. If it fails, that is logged;
-                neither that nor its slowness disturbs the result, which may be there before the last call.
+                neither that nor its slowness disturbs the result, which may be there before the last call. All
+                plain functions of the process share eight threads: eight that block keep the others waiting.
 
         Raises:
             ConfigurationError: The token, an argument or the input is not usable.
