@@ -339,6 +339,27 @@ def test_an_ended_task_whose_stream_stays_silent(server: ScriptedServer) -> None
     assert Task("t", client=server.client_with(call_timeout=0.2)).sync.result.result == 7
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_ended_task_whose_log_is_gone_from_then_on(server: ScriptedServer, status: int) -> None:
+    server.script("watch", Stream([FIRST]), Stream())
+    server.always("watch", Answer(status, "the log is gone"))
+    server.always("get", report("successful", result=7))
+    first, last = Task("t", client=server.client).sync.updates
+    assert (first.position, last.synthetic, last.get("result")) == (1, True, 7)
+    assert server.operations[2:] == ["watch", "watch", "get", "watch"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_once_the_end_is_known_is_an_error(
+    server: ScriptedServer, status: int
+) -> None:
+    server.script("watch", Stream())
+    server.always("watch", Answer(status, "who are you?"))
+    server.always("get", report("successful", result=7))
+    with pytest.raises(UnauthorizedError, match="who are you"):
+        _ = Task("t", client=server.client).sync.result
+
+
 def test_updates_logged_before_the_service_was_asked_are_not_lost(server: ScriptedServer) -> None:
     server.script("watch", Stream(), from_position(*LOG))
     server.script("get", report("successful", result="done"))

@@ -41,6 +41,7 @@ _ASK_AFTER = {
     Drop.LET_GO: 4,
     Drop.TO_READ_AGAIN: 4,
 }
+_GONE = (404, 410)  # an answer to who asks for the log of an ended task; how it ended is known without that
 _REFUSALS = 8  # in a row, after each of which a service that does not open a stream is asked how the task is
 # How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
 # new: where it broke off or was refused, where nothing tells whether it did, where an event is damaged in ever new
@@ -135,6 +136,10 @@ class EventStream(Generic[E]):
                             yield event
                 except DropError as error:
                     drop = error
+                except TaskException as error:
+                    if self.ended_with is not None and error.status_code in _GONE:
+                        return
+                    raise
                 else:
                     drop = DropError(Drop.COMPLETE, "the service closed the stream")
                 finally:
