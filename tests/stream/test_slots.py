@@ -126,7 +126,7 @@ async def test_a_busy_stream_makes_room_at_the_end_of_its_slice(
     while not second.done():  # never quiet for a whole second
         await asyncio.to_thread(clock.move_on, 0.5)
         gates.pop(0).open()
-        while not second.done() and not any(lease._last_event == clock.now() for lease in slots._leases):
+        while not second.done() and not any(lease.last_event == clock.now() for lease in slots._leases):
             await asyncio.sleep(0.001)  # the event has not arrived yet
     assert (await second).result == "done"
     assert (await first).result == "busy"
@@ -155,14 +155,14 @@ async def test_a_newcomer_gets_the_place_of_a_quiet_stream_not_of_a_busy_one(
     holding: list[asyncio.Future[Any]] = []
     for number, task in enumerate(tasks[:2], 1):
         holding.append(asyncio.ensure_future(task.result))
-        while len(slots._leases) < number or list(slots._leases)[-1]._last_event > clock.now():
+        while len(slots._leases) < number or list(slots._leases)[-1].last_event > clock.now():
             await asyncio.sleep(0.001)  # it is not open yet
     busy = next(iter(slots._leases))
 
     async def half_a_second() -> None:
         await asyncio.to_thread(clock.move_on, 0.5)
         gates.pop(0).open()
-        while busy._last_event != clock.now():
+        while busy.last_event != clock.now():
             await asyncio.sleep(0.001)
 
     if quiet_first:

@@ -13,12 +13,14 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Generic, TypeVar
 
 from requence._transport.api import Api
 from requence._transport.connection import Connection, Drop, DropError, Watched
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.patience import Patience
+from requence._transport.probe import Probe
 from requence._transport.retry import STREAMS, is_transient
 from requence._transport.silence import SilenceLimit
 from requence._transport.slots import Lease, Slots
@@ -110,6 +112,7 @@ class EventStream(Generic[E]):
         self._pause_at_least = 0.0
         self._loop = asyncio.get_running_loop()
         self._patience = Patience(api.client.patience, what=watched.name, now=self._loop.time())
+        self._probe = Probe(self._ask)
         self._fruitless = Counter[Drop]()  # connections without anything new between them
         self._had_a_place = False
         self._warned = False
@@ -129,7 +132,9 @@ class EventStream(Generic[E]):
                 connection = Connection(self._api, self._watched, self.log, self._silence, self._room, lease)
                 try:
                     events = connection.events(
-                        on_open=self._opened, on_skip=self._skipped, hurry=self.ended_with is not None
+                        on_open=partial(self._opened, lease),
+                        on_skip=self._skipped,
+                        hurry=self.ended_with is not None,
                     )
                     async with aclosing(events):
                         async for event in events:
@@ -181,12 +186,15 @@ class EventStream(Generic[E]):
             self._patience.excuse(self._loop.time() - asked)
             yield lease
 
-    def _opened(self) -> None:
+    def _opened(self, lease: Lease) -> None:
         self._patience.last_contact = self._loop.time()
         self._observer.connected()
+        if self._watched.task_id is not None and self.ended_with is None:
+            self._probe.start(lease)
 
     def _take_over(self, connection: Connection) -> None:
         """Keeps what a connection has taught for the next one."""
+        self._probe.stop()
         if connection.last_heard is not None:
             self._patience.last_contact = connection.last_heard
         if connection.retry is not None:

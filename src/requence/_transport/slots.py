@@ -129,6 +129,7 @@ class Lease:
 
     Attributes:
         asked_back: Whether somebody wants its place.
+        last_event: When the stream was opened, or showed something new, on the loop's clock.
     """
 
     def __init__(self, on_event: Callable[[Lease], None] | None = None) -> None:
@@ -142,11 +143,11 @@ class Lease:
         self._wait: asyncio.Timeout | None = None
         self._wait_until = float("inf")
         self._began = asyncio.get_running_loop().time()
-        self._last_event = float("inf")  # before it is open it cannot be quiet
+        self.last_event = float("inf")  # before it is open it cannot be quiet
 
     def event_seen(self, now: float) -> None:
         """Takes note that the stream is not quiet."""
-        self._last_event = now
+        self.last_event = now
         if self.asked_back and self._on_event is not None:
             self._on_event(self)
 
@@ -175,7 +176,7 @@ class Lease:
 
     def leaves_at(self) -> float:
         """Returns when the place is given up, or would be if it were asked for and nothing more came."""
-        return min(self._last_event + _QUIET, self._began + _SLICE)
+        return min(self.last_event + _QUIET, self._began + _SLICE)
 
     def _end(self) -> float:
         return self.leaves_at() if self.asked_back else float("inf")
