@@ -128,13 +128,11 @@ class EventStream(Generic[E]):
         pauses = refusals = 0
         while True:
             async with self._place() as lease:
-                began = self._loop.time()
+                began, hurry = self._loop.time(), self.ended_with is not None
                 connection = Connection(self._api, self._watched, self.log, self._silence, self._room, lease)
                 try:
                     events = connection.events(
-                        on_open=partial(self._opened, lease),
-                        on_skip=self._skipped,
-                        hurry=self.ended_with is not None,
+                        on_open=partial(self._opened, lease), on_skip=self._skipped, hurry=hurry
                     )
                     async with aclosing(events):
                         async for event in events:
@@ -153,9 +151,9 @@ class EventStream(Generic[E]):
             if drop.how is Drop.LET_GO and connection.progress:
                 continue
             if not connection.progress and self._tells_nothing_new(drop):
-                if self.ended_with is not None:
+                if hurry:
                     return
-                if await self._ask():
+                if self.ended_with is not None or await self._ask():
                     pauses = 0
                     continue  # the last event may have been logged after the connection ended: look at once
             if drop.how is Drop.LET_GO:
