@@ -11,7 +11,7 @@ import itertools
 import json
 import random
 import reprlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from tests.cutting_proxy import CuttingProxy, Plan
 from tests.scripted_server import Answer, Call, ScriptedServer, Stream, prepared, report, started
 
+from requence import Client
 from requence._transport import event_stream
 from requence._transport.retry import Backoff
 from requence.task import Task, TaskAbortedError, TaskFailedError, TaskWaitTimeout
@@ -46,14 +47,15 @@ __all__ = [
 ]
 
 Numbering: TypeAlias = Literal["positions", "gaps", "update ids", "mixed"]
-Following: TypeAlias = Literal["for", "async for", "result"]
-FOLLOWING: tuple[Following, ...] = ("for", "async for", "result")
+Following: TypeAlias = Literal["for", "async for", "result", "updates_after", "on_update"]
+FOLLOWING: tuple[Following, ...] = ("for", "async for", "result", "updates_after", "on_update")
 
 LARGE = 65536  # bytes of a large event, beside what the others have, too
 
 # How many cuts in a row, each before anything new, the client bears before it takes the log of an ended task to
-# have nothing new: by whether the answer's end is marked.
+# have nothing new: by whether the answer's end is marked. Of those that look like the end of the log it bears two.
 _BEARABLE = {True: 10, False: 3}
+_BEARABLE_CLOSES = 2
 
 _ALIASES = ("ocr", "größe", None)
 _TEXTS = ("", "the same", "naïve ☕ 😀", "two\nlines\r\n", "\u2028 is no line end", "data: none")
@@ -87,8 +89,11 @@ class Script:
         chunked: Whether the answer's end is marked; else it lasts until the connection is closed.
         block: How many bytes of the stream the service sends at once; 0 sends each event on its own.
         status: What the service says when it is asked how the task is: that it has ended, or that it runs.
+        require_ack: Whether the outcome is to be acknowledged.
+        places: How many streams may be open at once, over all scripts with this number; 0 for the default.
         following: How the task is followed.
         plans: What becomes of the connections, in order.
+        closes: After how many bytes of the log the first answers end in due form, in order.
     """
 
     seed: int = 0
@@ -101,15 +106,24 @@ class Script:
     chunked: bool = True
     block: int = 0
     status: Literal["running", "ended"] = "running"
+    require_ack: bool = False
+    places: int = 0
     following: Following = "for"
     plans: tuple[Plan, ...] = ()
+    closes: tuple[int, ...] = ()
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether all of its events have positions: by its numbering, or since one is begun from."""
+        return self.numbering in ("positions", "gaps") or self.following == "updates_after"
 
 
 def bearable(script: Script) -> Script:
     """Leaves out those cuts after which the client gives up the log of a task that is known to have ended."""
     if script.status == "running":
         return script
-    return replace(script, plans=script.plans[: _BEARABLE[script.chunked]])
+    closes = script.closes[:_BEARABLE_CLOSES]
+    return replace(script, plans=script.plans[: _BEARABLE[script.chunked] - len(closes)], closes=closes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +161,15 @@ class Log:
         large = set(dice.sample(range(script.events), min(script.large, script.events)))
         entries: list[Entry] = []
         position = dice.choice((0, 1, 7_000_000_000)) if script.numbering == "gaps" else 1
+        if script.following == "updates_after":
+            position = max(position, 1)  # so that one can begin before the first
         for index in range(script.events):
             name, payload = self._happening(index, dice)
             if script.numbering in ("update ids", "mixed"):
                 payload["updateId"] = f"{script.seed}-{index}"
             if index in large:
                 payload["padding"] = "é" * (LARGE // 2)
-            numbered = script.numbering != "update ids" and not (
-                script.numbering == "mixed" and dice.random() < 0.5
-            )
+            numbered = script.is_numbered or (script.numbering == "mixed" and dice.random() < 0.5)
             wire = self._wire(position if numbered else None, name, payload, dice)
             entries.append(Entry(position if numbered else None, name, payload, wire))
             position += dice.choice((1, 2, 1000)) if script.numbering == "gaps" else 1
@@ -165,7 +179,7 @@ class Log:
         text = dice.choice(_TEXTS)
         if index == self.script.events - 1:
             more = {"result": {"text": text}} if self.script.last == "taskEnd" else {"reason": text or None}
-            return self.script.last, more
+            return self.script.last, more | ({"requireAck": True} if self.script.require_ack else {})
         if index == 0:
             return "taskStart", {"input": {"text": text}}
         alias = dice.choice(_ALIASES)
@@ -194,6 +208,19 @@ class Log:
             fields.insert(dice.randint(0, len(fields)), dice.choice(_COMMENTS))
         return self.script.line_end.join([*fields, "", ""]).encode()
 
+    @cached_property
+    def first(self) -> int:
+        """The index of the first event that the follower is to see."""
+        if self.script.following != "updates_after":
+            return 0
+        return random.Random(f"{self.script.seed} first").randrange(self.script.events)
+
+    @property
+    def after(self) -> int:
+        """The position that a follower by `updates_after` begins from."""
+        position = self.entries[max(self.first - 1, 0)].position or 0
+        return position if self.first else position - 1
+
     def answer(self, last_position: int | None) -> Stream:
         """Returns what the service answers to a client that has seen everything up to a position."""
         entries = self.entries
@@ -207,10 +234,12 @@ class Log:
             pieces = [whole[at : at + block] for at in range(0, len(whole), block)]
         return Stream(pieces, chunked=self.script.chunked)
 
-    def report(self) -> Answer:
+    def report(self, *, acknowledged: bool) -> Answer:
         """Returns what the service answers to a client that asks for the task's status."""
         if self.script.status == "running":
             return report("running")
+        if self.script.require_ack and not acknowledged:
+            return report("AWAITING_DELIVERY")
         context = self.final_context("")
         return report(
             {"taskEnd": "successful", "taskError": "failed", "taskAborted": "stopped"}[self.script.last],
@@ -221,8 +250,13 @@ class Log:
             nodesError=[{"alias": alias, "error": error} for alias, error in context["node_error"].items()],
         )
 
-    def final_context(self, task_id: str) -> dict[str, Any]:
-        """Returns the context after the last update: folded here once more, in the plainest way."""
+    def final_context(self, task_id: str, *, first: int = 0) -> dict[str, Any]:
+        """Returns the context after the last update: folded here once more, in the plainest way.
+
+        Args:
+            task_id: The task.
+            first: The index of the first event that it is made of.
+        """
         context: dict[str, Any] = {
             "task_id": task_id,
             "input": {},
@@ -230,7 +264,7 @@ class Log:
             "node_data": {},
             "node_error": {},
         }
-        for entry in self.entries:
+        for entry in self.entries[first:]:
             if "taskId" in entry.payload:
                 continue
             context |= {
@@ -283,6 +317,9 @@ class Stage:
         self._names = (f"script-{number}" for number in itertools.count(1))
         self._logs: dict[str, Log] = {}
         self._watch_urls: dict[str, str] = {}
+        self._closes: dict[str, deque[int]] = {}
+        self._closed = Counter[str]()
+        self._acknowledged = Counter[str]()
 
     def __enter__(self) -> Self:
         server = self._opened.enter_context(self._server)
@@ -292,6 +329,7 @@ class Stage:
         server.always("finalize", self._answer)
         server.always("watch", self._answer)
         server.always("get", self._answer)
+        server.always("ack", self._answer)
         return self
 
     def __exit__(
@@ -310,20 +348,34 @@ class Stage:
         log = self._logs[name] = Log(script)
         route = self._proxy.route(*script.plans)
         self._watch_urls[name] = f"{route.url}/follow-here/{name}"
-        task = Task(name, client=self._server.client)
+        self._closes[name] = deque(script.closes)
+        places = {"max_streams": script.places} if script.places else {}
+        client = self._server.client_with(**places)
+        updates: list[Update] | None = None
         try:
-            if script.following == "result":
+            async with asyncio.timeout(2 * within):
+                match script.following:
+                    case "on_update":
+                        task, updates = await _follow_by_callback(name, client, within=within)
+                    case "result":
+                        task = Task(name, client=client)
+                    case way:
+                        task = Task(name, client=client)
+                        updates = await follow(task, way, within=within, after=log.after)
+                if updates is not None:
+                    _compare_updates(finding, log, name, updates)
                 _compare_outcome(finding, log, name, await _outcome(task, within))
-            else:
-                _compare_updates(finding, log, name, await follow(task, script.following, within=within))
+            if self._acknowledged[name] != script.require_ack:
+                finding.wrong.append(f"it was acknowledged {self._acknowledged[name]} times")
         except (TimeoutError, TaskWaitTimeout):
             finding.hung = True
         except Exception as error:
             finding.wrong.append(f"it raised {error!r}")
         finally:
-            finding.cuts = route.cuts
+            finding.cuts = route.cuts + self._closed[name]
             self._proxy.close(route)
             del self._logs[name], self._watch_urls[name]
+            del self._closes[name], self._closed[name], self._acknowledged[name]
         return finding
 
     def _answer(self, call: Call) -> Answer | Stream:
@@ -335,24 +387,41 @@ class Stage:
             case "finalize":
                 return started(self._server, name, urls={"watch": self._watch_urls[name]})
             case "watch":
-                return log.answer(call.json.get("lastPosition"))
+                return self._maybe_closed_early(name, log.answer(call.json.get("lastPosition")))
+            case "ack":
+                self._acknowledged[name] += 1
+                return Answer(200)
             case _:
-                return log.report()
+                return log.report(acknowledged=name in self._acknowledged)
+
+    def _maybe_closed_early(self, name: str, whole: Stream) -> Stream:
+        if not self._closes[name]:
+            return whole
+        left, chunks = self._closes[name].popleft(), list[bytes]()
+        for chunk in whole.chunks:
+            assert isinstance(chunk, bytes)
+            chunks.append(chunk[:left])
+            left -= len(chunks[-1])
+        self._closed[name] += chunks != whole.chunks
+        return replace(whole, chunks=chunks)
 
 
 def _name_in(call: Call) -> str:
     return unquote(urlsplit(call.path).path.rpartition("/")[2])
 
 
-async def follow(task: Task, following: Literal["for", "async for"], *, within: float) -> list[Update]:
-    """Returns all updates of a task, with nothing left behind if that does not come to an end.
+async def follow(
+    task: Task, following: Literal["for", "async for", "updates_after"], *, within: float, after: int = 0
+) -> list[Update]:
+    """Returns all updates of a task, or those after a position, with nothing left behind if that does not end.
 
     Raises:
         TimeoutError: It took longer than `within` seconds.
     """
-    if following == "async for":
+    if following != "for":
         async with asyncio.timeout(within):
-            return [update async for update in task.updates]
+            updates = task.updates if following == "async for" else task.updates_after(after)
+            return [update async for update in updates]
     iterator = iter(task.sync.updates)
     reading = asyncio.ensure_future(asyncio.to_thread(list[Update], iterator))
     done, _ = await asyncio.wait({reading}, timeout=within)
@@ -361,6 +430,22 @@ async def follow(task: Task, following: Literal["for", "async for"], *, within: 
         await reading
         raise TimeoutError
     return reading.result()
+
+
+async def _follow_by_callback(name: str, client: Client, *, within: float) -> tuple[Task, list[Update]]:
+    """Starts a task with a callback, and returns what that was given, up to the last update of the task."""
+    updates: list[Update] = []
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_update(update: Update) -> None:
+        updates.append(update)
+        if update.type in ("taskEnd", "taskError", "taskAborted") and update.task_id == name:
+            loop.call_soon_threadsafe(ended.set)
+
+    task = Task(name, client=client, on_update=on_update)
+    async with asyncio.timeout(within):
+        await ended.wait()
+    return task, updates
 
 
 async def _outcome(task: Task, within: float) -> TaskResult | TaskFailedError | TaskAbortedError:
@@ -375,7 +460,8 @@ async def _outcome(task: Task, within: float) -> TaskResult | TaskFailedError | 
 
 
 def _compare_updates(finding: Finding, log: Log, name: str, updates: list[Update]) -> None:
-    expected = [entry.key for entry in log.entries]
+    entries = log.entries[log.first :]
+    expected = [entry.key for entry in entries]
     seen: list[object] = [update.get("updateId") or update.position for update in updates]
     missing, surplus = Counter(expected) - Counter(seen), Counter(seen) - Counter(expected)
     made_up = surplus - Counter({key: surplus[key] for key in expected})
@@ -387,12 +473,12 @@ def _compare_updates(finding: Finding, log: Log, name: str, updates: list[Update
     if seen != expected:
         finding.wrong.append(f"the order was {seen}")
         return
-    for entry, update in zip(log.entries, updates, strict=True):
+    for entry, update in zip(entries, updates, strict=True):
         if entry.name != update.type or any(update[key] != value for key, value in entry.payload.items()):
             finding.wrong.append(f"{entry.payload} became {update.to_dict(context=False)}")
-        if log.script.numbering != "mixed" and entry.position != update.position:
+        if (log.script.is_numbered or log.script.numbering != "mixed") and entry.position != update.position:
             finding.wrong.append(f"position {entry.position} became {update.position}")
-    if (context := updates[-1].context.to_dict()) != log.final_context(name):
+    if (context := updates[-1].context.to_dict()) != log.final_context(name, first=log.first):
         finding.wrong.append(f"the final context was {context}")
 
 

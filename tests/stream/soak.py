@@ -64,7 +64,7 @@ class Tally:
 
 
 def random_script(dice: random.Random) -> Script:
-    """Returns a script with one to eight cuts."""
+    """Returns a script with one to eight cuts, and maybe some answers that end early in due form."""
     events = int(200 ** dice.random())
     large = dice.randint(1, 3) if dice.random() < 0.1 else 0
     size = _HEAD + events * _EVENT + large * LARGE
@@ -74,6 +74,9 @@ def random_script(dice: random.Random) -> Script:
         where = dice.choice((dice.randint(0, _HEAD), dice.randint(0, 2 * _HEAD), dice.randint(0, size)))
         pieces = tuple(dice.randint(1, 400) for _ in range(dice.choice((0, 0, 10))))
         return Plan(where, dice.choice(("fin", "reset")), pieces)
+
+    def close_after() -> int:
+        return dice.choice((0, dice.randint(0, 2 * _EVENT), dice.randint(0, size)))
 
     script = Script(
         seed=dice.getrandbits(32),
@@ -86,8 +89,11 @@ def random_script(dice: random.Random) -> Script:
         chunked=dice.random() < 0.7,
         block=dice.choice((0, 0, 100, 5000)),
         status=dice.choice(("running", "running", "ended")),
+        require_ack=dice.random() < 0.3,
+        places=dice.choice((0, 0, 0, 0, 1, 3)),
         following=dice.choice(FOLLOWING),
         plans=tuple(plan() for _ in range(dice.randint(1, 8))),
+        closes=tuple(close_after() for _ in range(dice.choice((0, 0, 1, 2, 3)))),
     )
     return bearable(script)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
 import pytest
 from tests.scripted_server import (
+    Call,
     ScriptedServer,
     Stream,
     end,
     event,
     from_position,
+    report,
 )
 from tests.stream.a_log import FIRST, LAST, LOG, NODE, bodies, positions
+from tests.stream.cut_scripts import short_pauses
 
 from requence.task import (
     StreamEventTooLarge,
@@ -70,6 +74,27 @@ def test_several_damaged_events_without_ids(server: ScriptedServer, caplog: pyte
     [update] = Task("t", client=server.client).sync.updates
     assert isinstance(update, TaskEnd)
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 2
+
+
+def test_damage_that_looks_different_each_time_does_not_hide_the_end(server: ScriptedServer) -> None:
+    """Without an id it cannot be known to be the same, so it is never passed over; but the task is asked for."""
+    numbers = itertools.count()
+
+    def play(call: Call) -> Stream:
+        damaged = b"event: nodeUpdate\ndata: half a line %d\n\n" % next(numbers)
+        return Stream([event(None, "taskStart"), damaged, end(None, "done")])
+
+    server.always("watch", play)
+    server.script("get", report("running"))
+    server.always("get", report("successful", result=7))
+    with short_pauses():
+        updates = list(Task("t", client=server.client).sync.updates)
+    assert [(update.type, update.synthetic) for update in updates] == [
+        ("taskStart", False),
+        ("taskEnd", True),
+    ]
+    assert len(server.calls("get")) == 2
+    assert len(server.calls("watch")) == 1 + 4 + 4 + 4
 
 
 @pytest.mark.parametrize("position", [b"", b"id: 2\n"], ids=["no id", "id"])

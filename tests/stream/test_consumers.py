@@ -78,25 +78,53 @@ def test_updates_after_a_position_survive_a_loss(server: ScriptedServer) -> None
     assert [call.json["lastPosition"] for call in server.calls("watch")] == [1, 2]
 
 
-def test_a_reader_who_begins_late_does_not_settle_half_an_outcome(server: ScriptedServer) -> None:
-    """The result has the data of all nodes, also of those that the first to see the end has not seen."""
+@pytest.mark.parametrize(
+    ("position", "answer", "last"),
+    [
+        (2, report("running"), 3),
+        (2, Answer(200, {"status": "successful", "result": "done"}), 3),
+        (3, Answer(200, {"status": "successful", "result": "done"}), None),
+    ],
+    ids=["before the end, asked too early", "before the end", "behind the end"],
+)
+def test_a_reader_who_begins_late_does_not_settle_half_an_outcome(
+    server: ScriptedServer, position: int, answer: Answer, last: int | None
+) -> None:
+    """The result has the data of all nodes, also of those that the first to see the end has not seen.
+
+    The service's report need not have them: it may be older than the end, or name none.
+    """
     server.always("watch", from_position(*LOG))
-    nodes = {"nodesData": [{"alias": "ocr", "data": "text"}], "nodesError": []}
-    server.always("get", report("successful", result="done", input={"a": 1}, **nodes))
-    task = Task("t", client=server.client)
-    assert [update.position for update in task.sync.updates_after(2)] == [3]
+    server.always("get", answer)
+    task = Task("t", {"mine": 1}, client=server.client)
+    assert [update.position for update in task.sync.updates_after(position)] == [last]
     result = task.sync.result
     assert (result.result, result.input, result.get_node_data("ocr")) == ("done", {"a": 1}, "text")
 
 
-def test_a_reader_who_begins_late_while_the_task_cannot_be_asked_for(server: ScriptedServer) -> None:
-    server.always("watch", from_position(*LOG[:2], end(3, "done", requireAck=True)))
-    server.always("get", Answer(403, "not you"))
+async def test_a_reader_who_begins_late_does_not_settle_for_those_who_wait(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("watch", Stream([FIRST, gate, SECOND, LAST]))
+    server.always("watch", from_position(*LOG))
     task = Task("t", client=server.client)
+    waiting = asyncio.ensure_future(task.result)
+    await server.until(lambda: len(server.calls("watch")) == 1)
+    assert [update.position async for update in task.updates_after(2)] == [3]
+    gate.open()
+    assert (await waiting).get_node_data("ocr") == "text"
+
+
+@pytest.mark.parametrize("answer", [Answer(403, "not you"), Answer(503)], ids=repr)
+def test_a_reader_who_begins_late_while_the_task_cannot_be_asked_for(
+    server: ScriptedServer, answer: Answer
+) -> None:
+    server.always("watch", from_position(*LOG[:2], end(3, "done", requireAck=True)))
+    server.always("get", answer)
+    task = Task("t", client=server.client_with(patience=1))
     assert [update.position for update in task.sync.updates_after(2)] == [3]
     assert len(server.calls("ack")) == 1
     assert task.sync.result.get_node_data("ocr") == "text"  # from a stream of its own
-    assert len(server.calls("watch")) == 2
+    assert server.operations[2:] == ["watch", "ack", "watch"]  # an end that has arrived is not asked for
 
 
 def test_updates_after_the_last_one_are_the_end_alone(server: ScriptedServer) -> None:

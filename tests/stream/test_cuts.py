@@ -110,7 +110,10 @@ scripts = st.builds(
     chunked=st.booleans(),
     block=st.sampled_from([0, 3, 50]),
     status=st.sampled_from(["running", "ended"]),
+    require_ack=st.booleans(),
+    places=st.sampled_from([0, 2]),
     plans=st.lists(plans, max_size=6).map(tuple),
+    closes=st.lists(st.integers(0, 200), max_size=3).map(tuple),
 ).map(bearable)
 
 

@@ -147,6 +147,18 @@ def test_a_log_without_ids_gives_everything_once(server: ScriptedServer, update_
     assert bodies(server) == [{"since": None}] * 3
 
 
+@pytest.mark.parametrize("update_id", ["", None, 7], ids=repr)
+def test_an_update_id_that_is_none_tells_no_events_apart(server: ScriptedServer, update_id: Any) -> None:
+    log = [
+        event(None, "taskStart", updateId=update_id),
+        *(event(None, "nodeUpdate", node=NODE, data=number, updateId=update_id) for number in (1, 2)),
+        event(None, "taskEnd", result="done", updateId=update_id),
+    ]
+    server.script("watch", Stream(log[:2]), Stream(log))
+    updates = list(Task("t", client=server.client).sync.updates)
+    assert [update.get("data") for update in updates] == [None, 1, 2, None]
+
+
 def test_an_event_without_an_id_among_others_is_not_lost(server: ScriptedServer) -> None:
     between = event(None, "nodeUpdate", node=NODE, data="half way", output=None, updateId="b")
     server.script("watch", Stream([FIRST, between, between, FIRST]), Stream([between, SECOND, LAST]))
@@ -249,7 +261,8 @@ def test_an_ended_task_whose_log_is_gone(server: ScriptedServer, answer: Answer,
     assert update.synthetic
     assert update.context.get_node_data("ocr") == "text"
     assert update.context.input == {"mine": True}
-    assert server.operations[2:] == ["watch", "get", "watch"]  # what was logged meanwhile is looked for
+    # What was logged meanwhile is looked for, and once and again what a proxy that closes cleanly may withhold.
+    assert server.operations[2:] == ["watch", "get", "watch", "watch", "watch"]
     if kind is TaskEnd:
         assert task.sync.result.result == 7
     elif kind is TaskError:
@@ -277,6 +290,17 @@ def test_an_ended_task_whose_log_breaks_off_each_time(
     with short_pauses():
         assert Task("t", client=server.client).sync.result.result == 7
     assert len(server.calls("watch")) == watches
+
+
+@pytest.mark.parametrize("closes", [1, 2, 3])
+def test_an_ended_task_behind_a_proxy_that_closes_cleanly(server: ScriptedServer, closes: int) -> None:
+    """An answer that was ended properly, without one event, need not be all that the service had to say."""
+    server.script("watch", Stream([FIRST]), *[Stream()] * closes)
+    server.always("watch", from_position(*LOG))
+    server.always("get", report("successful", result="done"))
+    updates = list(Task("t", client=server.client).sync.updates)
+    assert positions(updates) == [1, 2, 3]
+    assert not updates[-1].synthetic
 
 
 def test_an_ended_task_whose_stream_is_only_kept_alive(server: ScriptedServer) -> None:
@@ -313,6 +337,27 @@ def test_an_ended_task_whose_stream_stays_silent(server: ScriptedServer) -> None
     server.always("watch", Stream(end="open"))
     server.always("get", report("successful", result=7))
     assert Task("t", client=server.client_with(call_timeout=0.2)).sync.result.result == 7
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_ended_task_whose_log_is_gone_from_then_on(server: ScriptedServer, status: int) -> None:
+    server.script("watch", Stream([FIRST]), Stream())
+    server.always("watch", Answer(status, "the log is gone"))
+    server.always("get", report("successful", result=7))
+    first, last = Task("t", client=server.client).sync.updates
+    assert (first.position, last.synthetic, last.get("result")) == (1, True, 7)
+    assert server.operations[2:] == ["watch", "watch", "get", "watch"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_once_the_end_is_known_is_an_error(
+    server: ScriptedServer, status: int
+) -> None:
+    server.script("watch", Stream())
+    server.always("watch", Answer(status, "who are you?"))
+    server.always("get", report("successful", result=7))
+    with pytest.raises(UnauthorizedError, match="who are you"):
+        _ = Task("t", client=server.client).sync.result
 
 
 def test_updates_logged_before_the_service_was_asked_are_not_lost(server: ScriptedServer) -> None:

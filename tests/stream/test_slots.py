@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.fake_clock import FakeClock
@@ -125,11 +126,58 @@ async def test_a_busy_stream_makes_room_at_the_end_of_its_slice(
     while not second.done():  # never quiet for a whole second
         await asyncio.to_thread(clock.move_on, 0.5)
         gates.pop(0).open()
-        while not second.done() and not any(lease._last_event == clock.now() for lease in slots._leases):
+        while not second.done() and not any(lease.last_event == clock.now() for lease in slots._leases):
             await asyncio.sleep(0.001)  # the event has not arrived yet
     assert (await second).result == "done"
     assert (await first).result == "busy"
     assert 30 < len(gates) <= 41  # a slice of 30 seconds, an event each half
+
+
+@pytest.mark.parametrize("quiet_first", [True, False], ids=["quiet already", "quiet soon"])
+async def test_a_newcomer_gets_the_place_of_a_quiet_stream_not_of_a_busy_one(
+    server: ScriptedServer, clock: FakeClock, quiet_first: bool
+) -> None:
+    """The busy stream was there first, and would keep its place for half a minute."""
+    gates = [Gate() for _ in range(60)]
+    ticks = [event(2 + number, "nodeEnd", node=NODE) for number in range(len(gates))]
+    streams = {
+        "task-1": Stream([LOG[0], *(piece for pair in zip(gates, ticks, strict=True) for piece in pair)]),
+        "task-2": Stream([LOG[0]], end="open"),
+        "task-3": Stream(LOG),
+    }
+    server.always("watch", lambda call: streams[of_task(call)])
+    client = server.client_with(max_streams=2)
+    tasks: list[Task] = []
+    for _ in streams:
+        tasks.append(Task("t", client=client))
+        await tasks[-1].task_id
+    slots = await io_thread().run_async(lambda: slots_of(server, 2))
+    holding: list[asyncio.Future[Any]] = []
+    for number, task in enumerate(tasks[:2], 1):
+        holding.append(asyncio.ensure_future(task.result))
+        while len(slots._leases) < number or list(slots._leases)[-1].last_event > clock.now():
+            await asyncio.sleep(0.001)  # it is not open yet
+    busy = next(iter(slots._leases))
+
+    async def half_a_second() -> None:
+        await asyncio.to_thread(clock.move_on, 0.5)
+        gates.pop(0).open()
+        while busy.last_event != clock.now():
+            await asyncio.sleep(0.001)
+
+    if quiet_first:
+        for _ in range(4):
+            await half_a_second()
+    newcomer = asyncio.ensure_future(tasks[2].result)
+    while not (slots._asking or newcomer.done()):
+        await asyncio.sleep(0.001)
+    if not quiet_first:
+        for _ in range(2):
+            await half_a_second()
+    assert (await asyncio.wait_for(newcomer, 10)).result == "done"  # and the clock stands
+    assert busy in slots._leases
+    for waiter in holding:
+        waiter.cancel()
 
 
 async def test_a_service_slow_to_begin_its_streams_is_asked_for_the_end(
@@ -169,6 +217,73 @@ async def test_one_task_too_many_does_not_keep_the_others_moving(
         await asyncio.to_thread(clock.move_on, 0.25)
         _, pending = await asyncio.wait(pending, timeout=0.005)
     assert {waiter.result().result for waiter in waiters} == {"done"}
+
+
+@pytest.mark.parametrize("leaves", ["ends", "is given up"])
+async def test_a_wait_is_not_forgotten_when_the_stream_that_was_asked_leaves(
+    server: ScriptedServer, clock: FakeClock, leaves: str
+) -> None:
+    """Two wait for one place, so one of them can ask nobody: the other's stream must be asked when it begins."""
+    gate = Gate()
+    streams = {
+        "task-1": Stream([LOG[0], gate, *LOG[1:]], end="open"),
+        "task-2": Stream([LOG[0]], end="open"),
+        "task-3": Stream(LOG),
+    }
+    server.always("watch", lambda call: streams[of_task(call)])
+    client = server.client_with(max_streams=1)
+    tasks: list[Task] = []
+    for _ in streams:
+        tasks.append(Task("t", client=client))
+        await tasks[-1].task_id
+    slots = await io_thread().run_async(lambda: slots_of(server, 1))
+    waiters: list[asyncio.Future[Any]] = []
+    for number in range(len(tasks)):
+        waiters.append(asyncio.ensure_future(tasks[number].result))
+        await server.until(lambda: len(server.calls("watch")) == 1)
+        while slots._waiting < number or len(slots._asking) < number:
+            await asyncio.sleep(0.001)
+    if leaves == "ends":
+        gate.open()
+        assert (await waiters[0]).result == "done"
+    else:
+        waiters[0].cancel()
+        del tasks[0]
+        await asyncio.wait({waiters.pop(0)})
+        gc.collect()
+    await server.until(lambda: len(server.calls("watch")) == 2)
+    await until_quiet(clock)
+    assert (await waiters[-1]).result == "done"
+    waiters[-2].cancel()
+
+
+async def until_quiet(clock: FakeClock) -> None:
+    """Lets the second pass after which a stream counts as quiet, once one waits for that."""
+    await asyncio.to_thread(clock.skip_to_timer, 0.99, 1.01)
+
+
+async def test_no_stream_gives_way_for_one_who_has_given_up(server: ScriptedServer, clock: FakeClock) -> None:
+    server.always("watch", from_position(LOG[0], end="open"))
+    client = server.client_with(max_streams=3)
+    slots = await io_thread().run_async(lambda: slots_of(server, 3))
+    holding = [asyncio.ensure_future(Task("t", client=client).result) for _ in range(3)]
+    await server.until(lambda: len(server.calls("watch")) == 3)
+    newcomers = [Task("t", client=client) for _ in range(3)]
+    waiting = [asyncio.ensure_future(task.result) for task in newcomers]
+    while len(slots._asking) < 3:
+        await asyncio.sleep(0.001)
+    while newcomers[1:]:
+        waiting.pop().cancel()
+        newcomers.pop()
+        gc.collect()
+    while len(slots._asking) > 1:
+        await asyncio.sleep(0.001)
+    await until_quiet(clock)
+    await server.until(lambda: len(server.calls("watch")) == 4)
+    await server.until(lambda: sum(call.left for call in server.calls("watch")) == 1)
+    assert (len(slots._leases), slots._waiting) == (3, 1)  # one place, one that waits for its next turn
+    for waiter in (*holding, *waiting):
+        waiter.cancel()
 
 
 async def test_a_service_slow_to_answer_has_its_time(server: ScriptedServer, clock: FakeClock) -> None:

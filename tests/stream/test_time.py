@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ from tests.scripted_server import (
     Answer,
     Gate,
     ScriptedServer,
+    Step,
     Stream,
     end,
     event,
     from_position,
+    report,
 )
 
 from requence import Client
@@ -96,18 +99,88 @@ def test_a_node_that_is_silent_for_two_hours(server: ScriptedServer, clock: Fake
     assert {call.json.get("lastPosition") for call in server.calls("watch")[1:]} == {1}
 
 
-def test_comments_hold_a_silent_connection_for_two_hours(server: ScriptedServer, clock: FakeClock) -> None:
-    gates = [Gate() for _ in range(2 * 60 * 4 + 1)]
-    comments = [piece for gate in gates[:-1] for piece in (gate, b": keep-alive\n\n")]
-    server.script("watch", Stream([FIRST, *comments, gates[-1], LAST]))
-    waiting = Waiting(lambda: Task("t", client=server.client_with(patience=1.0)).sync.result.result)
-    for number, gate in enumerate(gates):
-        limit = (299.0, 300.5) if number < 2 else (44.0, 45.5)  # three times the gap between two comments
-        clock.wait_for_timer(*limit)
-        clock.move_on(15)
+EACH = 17.0  # seconds between two comments; at no multiple of it is anything else due that a test waits for
+
+
+class KeptAlive:
+    """A stream that shows one event and then, as the clock is moved on, a comment after each `EACH` seconds."""
+
+    def __init__(self, server: ScriptedServer, clock: FakeClock) -> None:
+        self._gates = [Gate() for _ in range(500)]
+        self._last = Gate()
+        pieces = [piece for gate in self._gates for piece in (gate, b": keep-alive\n\n")]
+        server.script("watch", Stream([FIRST, *pieces, self._last, LAST], end="open"))
+        self._clock = clock
+        self._shown = 0
+
+    def until(self, seconds: float) -> float:
+        """Lets so much time pass since the stream was opened, up to the next comment; returns how much it was."""
+        while self._shown * EACH < seconds:
+            limit = 300.0 if self._shown < 2 else 3 * EACH
+            self._clock.wait_for_timer(limit - 0.5, limit + 0.5)  # the comment before has arrived
+            self._clock.move_on(EACH)
+            self._gates[self._shown].open()
+            self._shown += 1
+        return self._shown * EACH
+
+    def end(self) -> None:
+        """Shows the last event."""
+        for gate in (*self._gates, self._last):
+            gate.open()
+
+
+@pytest.mark.parametrize("answer", [report("running"), Answer(403, "not you"), Answer(503)], ids=repr)
+def test_comments_hold_a_silent_connection_for_two_hours(
+    server: ScriptedServer, clock: FakeClock, answer: Step
+) -> None:
+    """The task is asked for now and then; whatever the answer is, the open stream goes on."""
+    stream, passed = KeptAlive(server, clock), 0.0
+    server.always("get", answer)
+    client = server.client_with(patience=1.0, retries=0)
+    waiting = Waiting(lambda: Task("t", client=client).sync.result.result)
+    for pause, next_pause in itertools.pairwise((310, 620, 1240, 2480, 3600)):
+        passed = stream.until(passed + pause)
+        clock.wait_for_timer(next_pause - 0.5, next_pause + 0.5)  # it was asked for
+    stream.until(2 * HOUR)
+    stream.end()
+    assert waiting.end() == "done"
+    assert server.operations == ["prepare", "finalize", "watch", *["get"] * 4]
+
+
+def test_a_stream_with_an_event_now_and_then_is_not_asked_for(
+    server: ScriptedServer, clock: FakeClock
+) -> None:
+    gates = [Gate() for _ in range(20)]
+    ticks = [event(number, "nodeEnd", node={"id": "n", "type": "service"}) for number in range(1, 21)]
+    pieces = [piece for pair in zip(gates, ticks, strict=True) for piece in pair]
+    server.script("watch", Stream([*pieces, end(21, "done")]))
+    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    for gate in gates:
+        clock.wait_for_timer(299, 300.5)
+        clock.move_on(4.5 * MINUTE)
         gate.open()
     assert waiting.end() == "done"
     assert server.operations == ["prepare", "finalize", "watch"]
+
+
+@pytest.mark.parametrize("withheld", [True, False], ids=["an end that was withheld", "a log that is gone"])
+def test_a_task_that_has_ended_while_comments_hold_its_stream(
+    server: ScriptedServer, clock: FakeClock, withheld: bool
+) -> None:
+    stream, gate = KeptAlive(server, clock), Gate()
+    kept_alive = Stream([b": keep-alive\n\n"], end="open", when=gate)
+    server.script("watch", Stream([LAST], when=gate) if withheld else kept_alive)
+    server.always("get", report("successful", result="from the report"))
+    waiting = Waiting(lambda: Task("t", client=server.client_with(call_timeout=77)).sync.result.result)
+    stream.until(310)
+    wait_for_watches(server, 2)
+    clock.move_on(7)
+    gate.open()
+    if not withheld:
+        clock.skip_to_timer(76.9, 77.1)  # which has begun with the answer
+    assert waiting.end() == ("done" if withheld else "from the report")
+    assert server.operations[2:] == ["watch", "get", "watch"]
+    assert [call.json.get("lastPosition") for call in server.calls("watch")] == [None, 1]
 
 
 def test_silence_where_comments_were_regular_is_a_loss(server: ScriptedServer, clock: FakeClock) -> None:
@@ -194,6 +267,43 @@ def test_a_stream_that_cannot_be_opened_for_long_is_warned_of(
     assert waiting.end() == "done"
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "task task-1 runs, but its stream cannot be opened" in record.getMessage()
+
+
+# A task that has ended, and whose log is gone
+
+
+def test_an_ended_task_whose_log_is_empty_is_settled_within_a_second(
+    server: ScriptedServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the pauses have grown long, while the task ran."""
+    roll(monkeypatch, 0.99)
+    server.always("watch", Stream())
+    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    longest_pauses(clock, 7)
+    clock.wait_for_timer(29.6, 29.8)
+    server.always("get", report("successful", result=7))
+    clock.move_on(30)
+    began = clock.now()
+    longest_pauses(clock, 2)
+    assert waiting.end() == 7
+    assert clock.now() - began < 1
+
+
+def test_an_ended_task_whose_stream_is_silent_is_given_one_time_limit(
+    server: ScriptedServer, clock: FakeClock
+) -> None:
+    """By default it is half a minute, so not several of them."""
+    gate = Gate()
+    server.script("watch", Stream())
+    server.always("watch", Stream(end="open", when=gate))
+    server.always("get", report("successful", result=7))
+    waiting = Waiting(lambda: Task("t", client=server.client_with(call_timeout=77)).sync.result.result)
+    wait_for_watches(server, 2)
+    clock.move_on(7)
+    gate.open()
+    clock.skip_to_timer(76.9, 77.1)  # which has begun with the answer
+    assert waiting.end() == 7
+    assert len(server.calls("watch")) == 2
 
 
 # A consumer that takes nothing

@@ -31,7 +31,8 @@ class Drop(Enum):
     NOT_OPENED = auto()
     BROKEN = auto()
     CLOSED = auto()  # and nothing says whether the service did that, or whether it had said everything
-    COMPLETE = auto()  # the service has said all that it had to say
+    COMPLETE = auto()  # the service has said all that it had to say, or a proxy in its name
+    SILENT = auto()  # left by us: nothing came for too long
     TO_READ_AGAIN = auto()  # left by us, to fetch a damaged event once more
     LET_GO = auto()  # left by us: its place was needed, or its consumer takes nothing
 
@@ -215,7 +216,7 @@ class Connection:
             if self._loop.time() < silent_at - _CLOCK_RESOLUTION:
                 raise DropError(Drop.LET_GO, _PLACE_NEEDED) from None
             silence = self._loop.time() - began
-            raise DropError(Drop.COMPLETE, f"the stream was silent for {silence:.0f} seconds") from None
+            raise DropError(Drop.SILENT, f"the stream was silent for {silence:.0f} seconds") from None
 
     async def _until_room(self) -> None:
         """Keeps the connection for a while for a consumer who cannot take more now."""

@@ -13,12 +13,14 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Generic, TypeVar
 
 from requence._transport.api import Api, unreachable
 from requence._transport.connection import Connection, Drop, DropError, Watched
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.patience import Patience
+from requence._transport.probe import Probe
 from requence._transport.retry import STREAMS, is_transient
 from requence._transport.silence import SilenceLimit
 from requence._transport.slots import Lease, Slots
@@ -31,12 +33,23 @@ E = TypeVar("E")
 _logger = logging.getLogger("requence.transport")
 
 _SHORT_CONNECTION = 1.0  # seconds; a service that closes at once must not be called again at once for ever
-# How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
-# new: where it broke off or was refused, and where nothing tells whether it did. With the pauses these take a
-# minute, and a second.
-_LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3}
+# After how many connections of a kind, with nothing new between them, the service is asked how the task is. A turn
+# may be too short for a service that is slow to begin its stream; damage that looks the same is passed over soon.
+_ASK_AFTER = {
+    Drop.COMPLETE: 1,
+    Drop.CLOSED: 1,
+    Drop.BROKEN: 1,
+    Drop.SILENT: 1,
+    Drop.LET_GO: 4,
+    Drop.TO_READ_AGAIN: 4,
+}
+_GONE = (404, 410)  # an answer to who asks for the log of an ended task; how it ended is known without that
 _REFUSALS = 8  # in a row, after each of which a service that does not open a stream is asked how the task is
-_EMPTY_SLICES = 4  # after which a service that may only be slow to begin its stream is asked how the task is
+# How often the log of an ended task is read again that ends before anything new, until it is taken to have nothing
+# new: where it broke off or was refused, where nothing tells whether it did, where an event is damaged in ever new
+# ways, and where the answer was ended in due form, which a proxy may have done. With the pauses these take a
+# minute, a second, and half of one.
+_LOOKS = {Drop.BROKEN: 10, Drop.NOT_OPENED: 10, Drop.CLOSED: 3, Drop.TO_READ_AGAIN: 3, Drop.COMPLETE: 2}
 
 
 class Observer:
@@ -99,8 +112,8 @@ class EventStream(Generic[E]):
         self._pause_at_least = 0.0
         self._loop = asyncio.get_running_loop()
         self._patience = Patience(api.client.patience, what=watched.name, now=self._loop.time())
-        self._looks = Counter[Drop]()  # without anything new between them
-        self._empty_slices = 0
+        self._probe = Probe(self._ask)
+        self._fruitless = Counter[Drop]()  # connections without anything new between them
         self._had_a_place = False
         self._warned = False
         self._was_open = False
@@ -117,17 +130,21 @@ class EventStream(Generic[E]):
         pauses = refusals = 0
         while True:
             async with self._place() as lease:
-                began = self._loop.time()
+                began, hurry = self._loop.time(), self.ended_with is not None
                 connection = Connection(self._api, self._watched, self.log, self._silence, self._room, lease)
                 try:
                     events = connection.events(
-                        on_open=self._opened, on_skip=self._skipped, hurry=self.ended_with is not None
+                        on_open=partial(self._opened, lease), on_skip=self._skipped, hurry=hurry
                     )
                     async with aclosing(events):
                         async for event in events:
                             yield event
                 except DropError as error:
                     drop = error
+                except TaskException as error:
+                    if self.ended_with is not None and error.status_code in _GONE:
+                        return
+                    raise
                 else:
                     drop = DropError(Drop.COMPLETE, "the service closed the stream")
                 finally:
@@ -138,15 +155,17 @@ class EventStream(Generic[E]):
             if drop.how is Drop.LET_GO and connection.progress:
                 continue
             if not connection.progress and self._tells_nothing_new(drop):
-                if self.ended_with is not None:
+                if hurry:
                     return
-                if await self._ask():
-                    continue  # the last event may have been logged after the connection ended: look once more
+                if self.ended_with is not None or await self._ask():
+                    pauses = 0
+                    continue  # the last event may have been logged after the connection ended: look at once
             if drop.how is Drop.LET_GO:
                 continue
             self._observer.lost(drop)
             refusals = refusals + 1 if drop.how is Drop.NOT_OPENED else 0
             if refusals and refusals % _REFUSALS == 0 and await self._has_ended_meanwhile(drop):
+                pauses = 0
                 continue
             if self._patience.is_over(self._loop.time()) and await self._is_settled_at_last(drop):
                 return
@@ -169,30 +188,30 @@ class EventStream(Generic[E]):
             self._patience.excuse(self._loop.time() - asked)
             yield lease
 
-    def _opened(self) -> None:
+    def _opened(self, lease: Lease) -> None:
         self._was_open = True
         self._patience.last_contact = self._loop.time()
         self._observer.connected()
+        if self._watched.task_id is not None and self.ended_with is None:
+            self._probe.start(lease)
 
     def _take_over(self, connection: Connection) -> None:
         """Keeps what a connection has taught for the next one."""
+        self._probe.stop()
         if connection.last_heard is not None:
             self._patience.last_contact = connection.last_heard
         if connection.retry is not None:
             self._pause_at_least = min(connection.retry, STREAMS.cap)
         if connection.progress:
-            self._looks.clear()
-            self._empty_slices = 0
+            self._fruitless.clear()
 
     def _tells_nothing_new(self, drop: DropError) -> bool:
         """Says whether a connection without anything new may mean that there is nothing new any more."""
-        if drop.how is Drop.LET_GO:
-            self._empty_slices += 1
-            return self._empty_slices % _EMPTY_SLICES == 0
-        if drop.how in _LOOKS and self.ended_with is not None:
-            self._looks[drop.how] += 1
-            return self._looks[drop.how] > _LOOKS[drop.how]
-        return drop.how in (Drop.COMPLETE, Drop.BROKEN, Drop.CLOSED)
+        self._fruitless[drop.how] += 1
+        count = self._fruitless[drop.how]
+        if self.ended_with is not None and drop.how in _LOOKS:
+            return count > _LOOKS[drop.how]
+        return drop.how in _ASK_AFTER and count % _ASK_AFTER[drop.how] == 0
 
     def _skipped(self, damage: DamagedEventError) -> None:
         _logger.error(
@@ -219,7 +238,10 @@ class EventStream(Generic[E]):
             _logger.warning("%s could not be asked for: %s", self._watched.name, error)
             return False
         self._patience.last_contact = self._loop.time()
-        return self.ended_with is not None
+        if self.ended_with is None:
+            return False
+        self._fruitless.clear()
+        return True
 
     async def _has_ended_meanwhile(self, drop: DropError) -> bool:
         """Asks how the task is, now that its stream could not be opened for a while."""

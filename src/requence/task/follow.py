@@ -1,8 +1,8 @@
 """Following one started task: from event streams to updates, and to the one outcome that everybody shares.
 
 Every iteration is a stream of its own, so consumers cannot disturb each other: the service is the log. All who
-only wait for the result share one stream that keeps no updates. Whoever sees the last update first settles the
-outcome.
+only wait for the result share one stream that keeps no updates. Whoever sees the last update first, and all that
+came before it, settles the outcome.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Follow:
     async def updates(
         self, *, room: asyncio.Event | None = None, after: int | None = None
     ) -> AsyncGenerator[Update]:
-        """Yields the updates up to the last one, on a stream of its own.
+        """Yields the updates up to the last, on a stream of its own; one from the beginning settles the outcome.
 
         Args:
             room: Set while the consumer can take more; default always.
@@ -129,7 +129,7 @@ class Follow:
         if report is None:
             report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
         update = _last_update(await self._finally(report), context)
-        await self._settle(update)
+        await self._settle_from(update, whole=after is None)
         yield update
 
     def tell(self, callbacks: Callbacks) -> None:
@@ -218,18 +218,15 @@ class Follow:
         return await poll(self._api, self._started.task_id, FINAL_STATUSES)
 
     async def _settle_from(self, update: Update, *, whole: bool) -> None:
-        """Settles from the last update of a stream; what a stream that began later has not shown is asked for."""
-        if self._last is not None:
-            update = self._last
-        elif not whole:
-            try:
-                report = await ask_patiently(self._api, self._started.task_id)
-            except RequenceError:  # whoever wants the outcome follows the task from its beginning
-                if _wants_ack(update):
-                    await self._delivery.confirm()
-                return
-            update = update.with_context(_completed(update.context, report))
-        await self._settle(update)
+        """Settles from the last update of a stream; that of one which began later is only acknowledged.
+
+        What such a stream has not shown is known for certain from the beginning of the log alone, and its last
+        update must not wait for that. Whoever wants the outcome follows the task from its beginning.
+        """
+        if whole or self._last is not None:
+            await self._settle(self._last or update)
+        elif _wants_ack(update):
+            await self._delivery.confirm()
 
     async def _settle(self, update: Update) -> None:
         """Fixes the outcome for everybody, once; acknowledges it first where the service asks for that.

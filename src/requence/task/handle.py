@@ -118,7 +118,8 @@ class Task(Generic[T_co]):
             client: How to reach the service; by default the default client.
             on_update: Called with each update in order, also when the handle has gone: a plain function on a
                 worker thread, a coroutine function on the loop that is running now. If it fails, that is logged;
-                neither that nor its slowness disturbs the result, which may be there before the last call.
+                neither that nor its slowness disturbs the result, which may be there before the last call. All
+                plain functions of the process share eight threads: eight that block keep the others waiting.
             decode: Makes the result's value out of plain JSON: a plain function, called once, when the result is
                 first asked for; in the caller's thread if that blocks, on a thread of its own if it awaits.
             result_type: The type of the result's value, a short form of `decode`: a dataclass, an attrs class,
