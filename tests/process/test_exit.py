@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import socket
+import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -160,7 +164,7 @@ def test_a_service_that_does_not_answer_holds_the_end_of_a_script_up_for_five_se
         took = time.monotonic() - began
     assert done.returncode == 0
     assert done.stderr == (
-        "The task 'note' was not started: The script ended before the service could be reached\n"
+        "The task 'note' was not started: The script ended before the service had reserved the task\n"
     )
     assert 5 <= took < 15
 
@@ -173,8 +177,9 @@ def test_a_start_whose_answer_does_not_come_is_told_to_be_uncertain() -> None:
         gate.open()
     assert done.returncode == 0
     assert done.stderr == (
-        "The task 'note' was not started: The script ended while the task was being started: "
-        "whether it runs is not known\n"
+        "It is uncertain whether the task 'note' was started: "
+        "The script ended before the service had answered for task task-1 "
+        "(look at it with get_task('task-1'), or wait for it with Task.attach)\n"
     )
 
 
@@ -247,6 +252,151 @@ def test_a_first_task_in_an_exit_handler(notes: Notes) -> None:
     done = run(script, notes.access_token)
     assert (done.returncode, done.stderr) == (0, "")
     if done.stdout:
-        assert done.stdout == "UsageError: No task can be started while the interpreter shuts down\n"
+        assert done.stdout == (
+            "UsageError: No task can be started or followed here: "
+            "can't create new thread at interpreter shutdown\n"
+        )
     else:
         assert notes.next() == "an exit handler"
+
+
+CHILD = """
+    import multiprocessing
+    from requence.task import Task
+
+    def work():
+        {}
+
+    if __name__ == "__main__":
+        process = multiprocessing.get_context("fork").Process(target=work)
+        process.start()
+        process.join()
+    """
+
+
+def in_a_child(work: str, access_token: str) -> tuple[int, list[str]]:
+    """Runs a line in a child of `multiprocessing`, which ends without exit handlers; returns what is on stderr."""
+    done = run(CHILD.format(work), access_token)
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this system has no start method fork"
+)
+class TestChildOfMultiprocessing:
+    def test_a_start_that_cannot_be_delivered(self, free_port: int) -> None:
+        token = encode_access_token("t", f"http://127.0.0.1:{free_port}")
+        status, [line] = in_a_child("global task; task = Task('note')", token)
+        assert status == 0
+        assert line.startswith("The task 'note' was not started: ")
+
+    def test_a_start_that_is_not_answered(self) -> None:
+        with ScriptedServer() as server:
+            gate = Gate()
+            server.always("finalize", Answer(when=gate))
+            status, [line] = in_a_child("Task('note')", server.access_token)
+            gate.open()
+        assert status == 0
+        assert line.startswith("It is uncertain whether the task 'note' was started: ")
+
+    def test_a_start_that_has_failed_while_its_handle_lives(self) -> None:
+        with ScriptedServer() as server:
+            server.always("finalize", Answer(400, "no"))
+            status, lines = in_a_child("global task; task = Task('note')", server.access_token)
+        assert (status, lines) == (0, ["The task 'note' was not started: no"])
+
+    def test_an_operation_that_has_failed(self) -> None:
+        script = """
+            import asyncio, multiprocessing
+            from requence.task import Task
+
+            kept = []
+
+            async def protect(task):
+                kept.append(task.protect())
+
+            def work():
+                task = Task("note")
+                task.sync.id
+                asyncio.run(protect(task))
+
+            if __name__ == "__main__":
+                process = multiprocessing.get_context("fork").Process(target=work)
+                process.start()
+                process.join()
+            """
+        with ScriptedServer() as server:
+            server.always("protect", Answer(400, "no"))
+            done = run(script, server.access_token)
+        assert done.returncode == 0
+        assert done.stderr == "protect of <Task 'note' task-1> failed, and nobody awaited it: no\n"
+
+
+KEEP = """
+    import asyncio
+    from requence.task import Task
+
+    task = Task("note")
+    task.sync.id
+    kept = []
+
+    async def main():
+        kept.append(task.protect())
+
+    asyncio.run(main())
+    """
+
+
+def test_an_operation_that_has_failed_while_it_is_kept() -> None:
+    with ScriptedServer() as server:
+        server.always("protect", Answer(400, "no"))
+        done = run(KEEP, server.access_token)
+    assert done.returncode == 0
+    assert done.stderr == "protect of <Task 'note' task-1> failed, and nobody awaited it: no\n"
+
+
+def test_an_operation_that_is_not_answered() -> None:
+    with ScriptedServer() as server:
+        gate = Gate()
+        server.always("protect", Answer(when=gate))
+        done = run(KEEP, server.access_token)
+        gate.open()
+    assert done.returncode == 0
+    assert done.stderr == "protect of <Task 'note' task-1> was not confirmed before the script ended\n"
+
+
+def test_an_operation_that_was_awaited_says_nothing_more() -> None:
+    with ScriptedServer() as server:
+        done = run(KEEP.replace("kept.append(task.protect())", "await task.protect()"), server.access_token)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_ends_the_wait_for_a_start_at_the_end_of_a_script() -> None:
+    script = """
+        import threading
+        from requence.task import Task
+        Task("note")
+        # What is registered last is called first: right before the wait.
+        threading._register_atexit(print, "the main thread has ended", flush=True)
+        """
+    with ScriptedServer() as server:
+        gate = Gate()
+        server.always("finalize", Answer(when=gate))
+        with subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "REQUENCE_ACCESS_TOKEN": server.access_token},
+        ) as child:
+            server.wait_until(lambda: "finalize" in server.operations)
+            assert child.stdout is not None
+            assert child.stdout.readline() == "the main thread has ended\n"
+            began = time.monotonic()
+            child.send_signal(signal.SIGINT)
+            _, errors = child.communicate(timeout=20)
+            took = time.monotonic() - began
+        gate.open()
+    assert took < 3
+    [line] = errors.splitlines()
+    assert line.startswith("It is uncertain whether the task 'note' was started: ")

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 from tests.fake_clock import FakeClock
-from tests.scripted_server import Answer, Gate, ScriptedServer, check_nothing_is_left, prepared
+from tests.scripted_server import (
+    Answer,
+    Gate,
+    ScriptedServer,
+    Stream,
+    check_nothing_is_left,
+    event,
+    prepared,
+    report,
+)
 
 import requence
 from requence.exceptions import ConfigurationError, RequenceError, TaskWaitTimeout
@@ -84,6 +93,72 @@ def test_a_start_that_takes_longer_goes_on(server: ScriptedServer) -> None:
     gate.open()
     assert requence.flush(timeout=None) == []
     assert task.known_id == same.known_id == "task-1"
+
+
+async def test_what_it_could_not_wait_for_is_logged_when_it_fails(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the flush itself was given up."""
+    gates = Gate(), Gate()
+    server.script("finalize", Answer(400, "no", when=gates[0]), Answer(400, "nor this", when=gates[1]))
+    Task("one", client=server.client)
+    await server.until(lambda: len(server.calls("finalize")) == 1)
+    assert len(await aio.flush(0.01)) == 1
+    gates[0].open()
+    Task("two", client=server.client)
+    await server.until(lambda: len(server.calls("finalize")) == 2)
+    flushing = asyncio.ensure_future(aio.flush())
+    await asyncio.sleep(0)
+    await aio.get_task("x", client=server.client)  # begun later, so the flush waits by now
+    flushing.cancel()
+    await asyncio.wait({flushing})
+    gates[1].open()
+    while len(caplog.records) < 2:
+        await asyncio.sleep(0.001)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The task 'one' was not started: no",
+        "The task 'two' was not started: nor this",
+    ]
+    assert [entry.error.message for entry in await aio.flush()] == ["no", "nor this"]
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared stream", "own stream"])
+def test_its_entries_are_the_handles_that_there_are(server: ScriptedServer, shared: bool) -> None:
+    """And one that goes takes nothing away from the other."""
+    gate = Gate()
+    server.script("finalize", Answer(200, server_started(server), when=gate))
+    log = [event(1, "taskStart", taskId="task-1", input=None), event(2, "taskEnd", taskId="task-1", result=7)]
+    server.always("watch-all", Stream(log, end="open"))
+    server.always("watch", Stream(log))
+    task = Task("t", client=server.client_with(shared_stream=shared))
+    server.wait_until(lambda: "finalize" in server.operations)
+    [entry] = requence.flush(0.01)
+    assert entry.task is task
+    del entry
+    gc.collect()
+    gate.open()
+    assert task.sync.wait(10).result == 7
+
+
+def test_the_handle_of_an_entry_serves_where_the_first_has_gone(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.script("finalize", Answer(200, server_started(server), when=gate))
+    server.always("get", report("running"))
+    log = [event(1, "taskStart", taskId="task-1", input=None), event(2, "taskEnd", taskId="task-1", result=7)]
+    server.always("watch", Stream(log))
+    Task("t", client=server.client_with(shared_stream=True))
+    server.wait_until(lambda: "finalize" in server.operations)
+    [entry] = requence.flush(0.01)
+    gate.open()
+    assert entry.task.sync.wait(10).result == 7
+
+
+def server_started(server: ScriptedServer) -> dict[str, Any]:
+    root = server.url.removesuffix("/api")
+    return {
+        "taskId": "task-1",
+        "urls": {"watch": f"{root}/follow-here/task-1", "show": f"{root}/page/task-1"},
+    }
 
 
 async def test_its_twin(server: ScriptedServer) -> None:

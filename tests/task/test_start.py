@@ -418,10 +418,23 @@ async def test_an_answer_to_prepare_that_is_not_understood(
 async def test_an_answer_to_finalize_that_is_not_understood(
     server: ScriptedServer, body: Any, problem: str
 ) -> None:
+    """It may come from somebody between us and the service, or be cut: whether the task runs is asked for."""
     server.always("finalize", Answer(200, body))
+    server.always("get", Answer(404))
     error = await check_not_understood(server, f"starting the task is not understood: {problem}")
+    assert isinstance(error, StartUncertainError)
     assert error.task_id == "task-1"
-    assert server.operations == ["prepare", "finalize"]
+    assert server.operations == ["prepare", "finalize", "get"]
+
+
+@pytest.mark.parametrize(("status", "finalized"), [("running", 1), ("idle", 2)])
+def test_an_answer_to_finalize_that_is_not_the_services(
+    server: ScriptedServer, status: str, finalized: int
+) -> None:
+    server.script("finalize", Answer(200, "<html>Sign in to this network</html>"))
+    server.script("get", report(status))
+    assert Task("t", client=server.client).sync.id == "task-1"
+    assert len(server.calls("finalize")) == finalized
 
 
 async def check_not_understood(server: ScriptedServer, text: str) -> TaskException:

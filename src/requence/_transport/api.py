@@ -160,16 +160,16 @@ class Api:
                 status=answer.status,
             )
         self._check(step, answer, otherwise=TaskRefusedError, task_id=prepared.task_id)
-        made = parsed(step, answer.status, answer.body, StartedTask.from_dict)
+        try:
+            made = parsed(step, answer.status, answer.body, StartedTask.from_dict)
+            task_id = required_text(step, "taskId", made.task_id)
+        except TaskException as error:  # it may be of somebody between us and the service, or cut
+            raise LostAnswerError(error.message, status=answer.status) from error
         watch_url = show_url = None
         if not isinstance(made.urls, Unset):
             watch_url = optional_text(made.urls.watch)
             show_url = optional_text(made.urls.show)
-        return Started(
-            task_id=required_text(step, "taskId", made.task_id),
-            watch_url=watch_url,
-            url=show_url,
-        )
+        return Started(task_id=task_id, watch_url=watch_url, url=show_url)
 
     async def get(self, task_id: str, *, repeat: bool = True) -> Report:
         """Asks how a task is.
@@ -327,7 +327,7 @@ class Api:
             raise TaskException(
                 f"The service's answer to {step} is not understood: {field} is not a usable http URL"
             )
-        if scheme == "http" and self.token.base_url.startswith("https:"):
+        if scheme == "http" and http_scheme(self.token.base_url) == "https":
             raise TaskException(
                 f"The service's answer to {step} has a {field} without encryption: "
                 "the access token is not sent there"

@@ -12,6 +12,7 @@ import concurrent.futures
 import contextlib
 import importlib
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 _EXIT_DEADLINE = 5.0
 _FORK_DEADLINE = 10.0
 _CALLBACKS_AT_ONCE = 8
+_LAST_WORDS = 1.0  # seconds that they may take
 _SLICE = 0.1 if os.name == "nt" else None  # seconds; on Windows, Ctrl-C does not end a wait without a limit
 
 # What the thread will need. Slow to import, since the HTTP libraries come with it: neither the caller's thread nor
@@ -43,6 +45,7 @@ class IOThread:
     Attributes:
         loop: The loop.
         callbacks: The threads for what users want to be called.
+        last_words: What to call, on the thread, at the end of a process that runs no exit handlers.
     """
 
     def __init__(self) -> None:
@@ -50,6 +53,7 @@ class IOThread:
         self._closed = False
         self._due_before_exit: set[Future[Any]] = set()
         self._closers: list[Callable[[], Awaitable[None]]] = []
+        self.last_words: dict[int, Callable[[], object]] = {}
         self._imported = threading.Event()
         self.loop = asyncio.new_event_loop()
         self.callbacks = CallbackThreads("requence-callback", at_most=_CALLBACKS_AT_ONCE)
@@ -60,8 +64,8 @@ class IOThread:
             self._thread.start()
         except RuntimeError as error:
             self.loop.close()
-            raise UsageError("No task can be started while the interpreter shuts down") from error
-        _when_the_main_thread_ends(self.flush)
+            raise UsageError(f"No task can be started or followed here: {error}") from error
+        _when_the_main_thread_ends(self._finish)
         atexit.register(self.close)
 
     def _run(self) -> None:
@@ -161,6 +165,21 @@ class IOThread:
         if self._is_running():
             late = concurrent.futures.wait(self._due_before_exit.copy(), timeout=deadline).not_done
             self._due_before_exit -= late
+
+    def _finish(self) -> None:
+        """Waits for what is due, as the main thread ends. Other threads may go on after that, and ask for more."""
+        try:
+            self.flush()
+        except KeyboardInterrupt:  # whoever presses Ctrl-C now does not want to wait again in `close`
+            self._due_before_exit.clear()
+        if self._is_running() and _runs_no_exit_handlers():
+            said = Future[None]()
+            self.loop.call_soon_threadsafe(_begin, self._say_last_words, said)
+            concurrent.futures.wait([said], timeout=_LAST_WORDS)
+
+    async def _say_last_words(self) -> None:
+        for report in list(self.last_words.values()):
+            report()
 
     def close(self) -> None:
         """Finishes what is due before exit, drops everything else, ends the loop and joins the thread."""
@@ -281,6 +300,12 @@ def _when_the_main_thread_ends(function: Callable[[], None]) -> None:
     if register is not None:
         with contextlib.suppress(RuntimeError):  # the main thread has ended: `atexit` is still to come
             register(function)
+
+
+def _runs_no_exit_handlers() -> bool:
+    """Says whether this is a child of `multiprocessing`, which ends without `atexit`."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
 
 
 _lock = threading.Lock()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 from requence._transport.api import Api, Started
 from requence.exceptions import RequenceError
 from requence.task.shared import fresh
@@ -57,5 +59,12 @@ class Attached:
     def abandon(self) -> None:
         """Does nothing: nothing is under way."""
 
+    def overheard(self) -> AbstractContextManager[None]:
+        """Returns a context that changes nothing: nothing is under way."""
+        return nullcontext()
+
     def told(self) -> None:
         """Does nothing: whoever has started the task knows."""
+
+    def cut_off(self) -> None:
+        """Does nothing: nothing is under way."""

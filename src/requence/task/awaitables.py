@@ -93,11 +93,11 @@ class Operation:
         self._io = io
         self._what = what
         self._future = future
-        self._unasked = weakref.finalize(self, _report_failure, what, future)
-        self._unasked.atexit = False
+        self._unasked = weakref.finalize(self, _report_failure, io, what, future)
+        io.last_words[id(future)] = lambda: _report(what, future)
 
     def __await__(self) -> Generator[Any, None, None]:
-        self._unasked.detach()
+        self._take_note()
         return self._confirmed().__await__()
 
     async def _confirmed(self) -> None:
@@ -113,8 +113,12 @@ class Operation:
         Raises:
             RequenceError: What the request has met.
         """
-        self._unasked.detach()
+        self._take_note()
         self._io.wait(self._future)
+
+    def _take_note(self) -> None:
+        self._unasked.detach()
+        self._io.last_words.pop(id(self._future), None)
 
     def __repr__(self) -> str:
         if not self._future.done():
@@ -127,10 +131,14 @@ class Operation:
         return f"<{self._what}: {state}>"
 
 
-def _report_failure(what: str, future: Future[None]) -> None:
-    def report(done: Future[None]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if error is not None:
-            _log.error("%s failed, and nobody awaited it: %s", what, error)
+def _report_failure(io: IOThread, what: str, future: Future[None]) -> None:
+    """Logs what nobody will ask for any more, as soon as it is known."""
+    io.last_words.pop(id(future), None)
+    future.add_done_callback(lambda done: _report(what, done))
 
-    future.add_done_callback(report)
+
+def _report(what: str, future: Future[None]) -> None:
+    if not future.done() or future.cancelled():
+        _log.error("%s was not confirmed before the script ended", what)
+    elif error := future.exception():
+        _log.error("%s failed, and nobody awaited it: %s", what, error)

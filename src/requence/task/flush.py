@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from requence._transport.io_thread import Work
@@ -31,11 +32,12 @@ def flushing(timeout: float | None) -> Work[list[Unstarted]]:
     seconds = check_seconds("timeout", timeout)
 
     async def work() -> list[Unstarted]:
-        for run in starts().runs_under_way:
-            run.told()  # what it fails with is returned, and so not logged
-        failed, undecided = await starts().settled(seconds)
-        for run, _ in failed:
-            run.told()
+        with ExitStack() as overhearing:
+            for run in starts().runs_under_way:  # what these fail with is returned, and so not logged
+                overhearing.enter_context(run.overheard())
+            failed, undecided = await starts().settled(seconds)
+            for run, _ in failed:
+                run.told()
         late = [
             (run, run.wait_is_over(f"The start has taken more than {seconds:g} seconds")) for run in undecided
         ]
@@ -45,5 +47,8 @@ def flushing(timeout: float | None) -> Work[list[Unstarted]]:
 
 
 def _handle(run: Run) -> Task[Any]:
-    """Returns a handle for what one that may have gone has left."""
+    """Returns the handle of a start, or another one where that has gone."""
+    handle: Task[Any] | None = run.handle() if run.handle is not None else None
+    if handle is not None:
+        return handle
     return Task._with(run, Decoding(run.of.task_template))  # noqa: SLF001 (no part of the public face)

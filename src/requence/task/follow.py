@@ -142,6 +142,7 @@ class Follow:
             self._watching.cancel()
         if self._seat is not None:
             self._seat.leave()
+            self._seat = None
 
     def _shared_stream(self) -> asyncio.Future[None]:
         """Returns what everybody waits on who only wants the outcome."""

@@ -229,6 +229,7 @@ class Task(Generic[T_co]):
     def _hold(self, run: Run, decoding: Decoding[T_co]) -> None:
         self._run = run
         self._decoding = decoding
+        run.handle = weakref.ref(self)
         weakref.finalize(self, run.close)
 
     @property

@@ -6,10 +6,11 @@ The faces (`handle`, `sync`) only hand these coroutines to the I/O thread and wa
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from requence._client import Client
@@ -39,7 +40,17 @@ _starts: WeakKeyDictionary[asyncio.AbstractEventLoop, Starts[Run]] = WeakKeyDict
 
 def starts() -> Starts[Run]:
     """Returns the starts of this process. On the I/O thread."""
-    return _starts.setdefault(asyncio.get_running_loop(), Starts())
+    loop = asyncio.get_running_loop()
+    found = _starts.get(loop)
+    if found is None:
+        found = _starts[loop] = Starts()
+        io_thread().last_words[id(found)] = _cut_off_starts
+    return found
+
+
+def _cut_off_starts() -> None:
+    for run in starts().unsettled:
+        run.cut_off()
 
 
 class Run:
@@ -47,12 +58,14 @@ class Run:
 
     Attributes:
         of: What the caller asked for, or the task that the handle was attached to.
+        handle: The handle, as long as somebody has it.
     """
 
     def __init__(
         self, io: IOThread, token: AccessToken, client: Client, of: Order | TaskRef, callbacks: Callbacks
     ) -> None:
         self.of = of
+        self.handle: weakref.ref[Any] | None = None
         self._io = io
         self._token = token
         self._client = client
@@ -171,13 +184,21 @@ class Run:
         """Stops what only served the handle, which is gone; the task itself goes on. In any thread."""
         self._io.call_soon(self._release)
 
+    def overheard(self) -> AbstractContextManager[None]:
+        """Returns a context in which a failure of the start is not logged yet. On the I/O thread."""
+        return self._start().overheard()
+
     def told(self) -> None:
         """Takes note that the caller has learnt how the start went. On the I/O thread."""
         self._start().told()
 
+    def cut_off(self) -> None:
+        """Logs what is not known of the start, or known to nobody, as the process ends. On the I/O thread."""
+        self._start().cut_off()
+
     def _release(self) -> None:
-        if self._begun is not None:
-            self._begun.abandon()
+        if isinstance(self.of, Order) or self._begun is not None:  # a start may be about to begin
+            self._start().abandon()
         if self._follow is not None:
             self._follow.release()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from requence._transport.api import Api, LostAnswerError, Prepared, Started
@@ -59,6 +61,7 @@ class Start:
         self._abort: _Abort | None = None
         self._finalizing = False
         self._asked = False
+        self._listeners = 0
         self._abandoned = False
 
     async def run(self) -> None:
@@ -129,27 +132,52 @@ class Start:
         self._leave_seat()
         self._report_unasked()
 
+    @contextmanager
+    def overheard(self) -> Generator[None]:
+        """Does not log a failure during the context: somebody is about to learn of it."""
+        self._listeners += 1
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+            self._report_unasked()
+
     def told(self) -> None:
         """Takes note that somebody has learnt how the start went: a failure is not to be logged."""
         self._asked = True
 
+    def cut_off(self) -> None:
+        """Logs a failure that nobody knows, and a start that is not decided, as the process ends."""
+        if self.failure is None:
+            self.failure = self._cut_short()
+        self._abandoned = True
+        self._report_unasked()
+
     def _leave_seat(self) -> None:
         if self.seat is not None:
             self.seat.leave()
+            self.seat = None
 
     def _report_unasked(self) -> None:
-        if self.failure is None or self._asked or not self._abandoned:
+        failure, template = self.failure, self._order.task_template
+        if failure is None or self._asked or self._listeners or not self._abandoned:
             return
         self._asked = True
-        hint = f" ({self.failure.hint})" if self.failure.hint else ""
-        _log.error("The task %r was not started: %s%s", self._order.task_template, self.failure, hint)
+        hint = f" ({failure.hint})" if failure.hint else ""
+        if isinstance(failure, StartUncertainError):
+            _log.error("It is uncertain whether the task %r was started: %s%s", template, failure, hint)
+        else:
+            _log.error("The task %r was not started: %s%s", template, failure, hint)
 
     def _cut_short(self) -> RequenceError:
-        if self._finalizing:
-            return StartUncertainError(
-                "The script ended while the task was being started: whether it runs is not known"
-            )
-        return RequenceUnreachableException("The script ended before the service could be reached")
+        if not self._finalizing:
+            return RequenceUnreachableException("The script ended before the service had reserved the task")
+        task_id = self._reserved.result()
+        return StartUncertainError(
+            f"The script ended before the service had answered for task {task_id}",
+            task_id=task_id,
+            hint=_look_at(task_id),
+        )
 
     async def _run(self) -> Started:
         order = self._order
@@ -203,8 +231,7 @@ class Start:
                 f"Whether the task was started is not known: {lost.message}",
                 task_id=prepared.task_id,
                 task_template=self._order.task_template,
-                hint="it is not sent again, so that it cannot run twice; "
-                f"look at it with get_task({prepared.task_id!r}), or wait for it with Task.attach",
+                hint=f"it is not sent again, so that it cannot run twice; {_look_at(prepared.task_id)}",
             ) from lost
         self.stream_lost = True
         return Started(prepared.task_id, watch_url=None, url=None)
@@ -238,6 +265,10 @@ class Start:
 @dataclass(frozen=True, slots=True)
 class _Abort:
     reason: str | None
+
+
+def _look_at(task_id: str) -> str:
+    return f"look at it with get_task({task_id!r}), or wait for it with Task.attach"
 
 
 def _warn_of_branch(branch: str) -> None:

@@ -43,6 +43,11 @@ class Starts(Generic[R]):
         """What is not decided yet."""
         return list(self._under_way.values())
 
+    @property
+    def unsettled(self) -> list[R]:
+        """What is not decided yet, and what has failed."""
+        return [*self._under_way.values(), *(run for run, _ in self._failed)]
+
     def has_failed(self, run: R, failure: RequenceError) -> None:
         """Keeps a failure."""
         self._failed.append((run, failure))
