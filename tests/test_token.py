@@ -128,7 +128,22 @@ def test_a_base_url_that_cannot_be_reached(base_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "base_url", ["http://u@h", "http://u:p@h", "http://h?a=b", "http://h#f", "http://@h"]
+    ("base_url", "problem"),
+    [
+        ("https://bücher.example/api", "other than ASCII characters; a host is written as xn--"),
+        ("https://h/ä", "other than ASCII characters"),
+        (f"http://{'a' * 64}.example", "a host that is longer than hosts can be"),
+        (f"http://{'a.' * 127}example", "a host that is longer than hosts can be"),
+    ],
+)
+def test_a_base_url_that_no_request_can_be_sent_to(base_url: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"its base URL .*{problem}"):
+        decode_access_token(pack(SEPARATOR.join(("api", "t", base_url))), source=SOURCE)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://u@h", "http://u:p@h", "http://h?a=b", "http://h#f", "http://@h", "http://h?", "http://h/#"],
 )
 def test_a_base_url_with_more_than_a_base(base_url: str) -> None:
     with pytest.raises(ConfigurationError, match="parts \\(user, query, fragment\\)"):

@@ -17,6 +17,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"
 _SIXTET_OF = {character: value for value, character in enumerate(_ALPHABET)}
 _SEPARATOR = "\uf6ee"
 _KIND = "api"
+_LONGEST_HOST, _LONGEST_LABEL = 253, 63
 _HINT = "copy the whole token again from the Requence UI"
 
 
@@ -116,10 +117,16 @@ def _checked_bearer(bearer: str) -> str:
 def _checked_base_url(base_url: str) -> str:
     url = base_url.rstrip("/")
     parts = _split(url)
-    writable = url.isprintable() and " " not in url
+    writable = url.isprintable() and " " not in url and "\\" not in url
     if parts is None or not writable or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("its base URL is not an http or https URL with a host")
-    if parts.username is not None or parts.query or parts.fragment:
+    if not url.isascii():
+        raise ValueError("its base URL has other than ASCII characters; a host is written as xn--… then")
+    if len(parts.hostname) > _LONGEST_HOST or any(
+        len(label) > _LONGEST_LABEL for label in parts.hostname.split(".")
+    ):
+        raise ValueError("its base URL has a host that is longer than hosts can be")
+    if parts.username is not None or "?" in url or "#" in url:
         raise ValueError("its base URL has parts (user, query, fragment) that a base URL cannot have")
     return url
 

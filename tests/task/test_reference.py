@@ -185,6 +185,27 @@ def test_the_token_goes_to_no_other_host_that_a_reference_names(
     assert "watch" not in server.operations
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/task/abort/other",
+        "/api/task/finalize/other",
+        "/API/task/protect/other",
+        "/api/%74ask/abort/other",
+        "/api/%2574ask/abort/other",
+        "/follow-here/../api/task/abort/other",
+        "/follow-here/%2e%2e/api/task/abort/other",
+        "//api/task/abort/other",
+    ],
+)
+def test_a_changed_reference_makes_no_other_request_of_the_service(server: ScriptedServer, path: str) -> None:
+    ref = dataclasses.replace(reference(server), watch_url=server.url.removesuffix("/api") + path)
+    server.always("get", report("successful", result=7))
+    asked = len(server.operations)
+    assert Task.attach(ref, client=server.client).sync.result.result == 7
+    assert server.operations[asked:] == ["get"]
+
+
 async def test_from_an_id_the_end_is_learned_by_asking_with_growing_pauses(server: ScriptedServer) -> None:
     server.script("get", *[report("running")] * 12)
     server.always("get", report("successful", result=7, nodesData=[{"alias": "ocr", "data": "text"}]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -340,6 +341,25 @@ def test_a_broken_file_is_not_looked_at_where_a_token_comes_first(
 def test_a_directory_of_that_name_is_passed_over(project: Path) -> None:
     (project / "pyproject.toml").mkdir()
     assert "No access token was found" in fault().message
+
+
+def test_a_file_is_parsed_once_as_long_as_it_is_the_same(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    plain_loads = tomllib.loads
+
+    def loads(text: str) -> dict[str, object]:
+        parsed.append(text)
+        return plain_loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", loads)
+    write(project, f'[tool.requence]\naccess_token = "{SECRET}"')
+    assert [found() for _ in range(3)] == ["s3cr3t"] * 3
+    assert len(parsed) == 1
+    write(project, f'[tool.requence]\naccess_token = "{token("other")}"')
+    assert [found() for _ in range(3)] == ["other"] * 3
+    assert len(parsed) == 2
 
 
 # Nothing anywhere

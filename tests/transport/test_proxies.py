@@ -297,7 +297,7 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_an_error_not_a_way_ar
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://user:pass-word@localhost:1080")
     with ScriptedServer(host=HOST) as server, pytest.raises(ConfigurationError) as caught:
-        Task("t", client=server.client).sync.finalized()
+        Task("t", client=server.client)
     assert caught.value.message == (
         "The proxy in the environment variable ALL_PROXY is a SOCKS proxy, which is not supported"
     )

@@ -5,16 +5,26 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from tests.http_proxy import HTTPProxy
-from tests.scripted_server import ScriptedServer, Stream, end, event, from_position
+from tests.scripted_server import (
+    BEARER,
+    ScriptedServer,
+    Stream,
+    end,
+    event,
+    from_position,
+    prepared,
+    started,
+)
 from tests.transport.conftest import Authority
 
 from requence import Client
 from requence._client import reach_of
-from requence.exceptions import RequenceUnreachableException
+from requence._token import encode_access_token
+from requence.exceptions import RequenceUnreachableException, TaskException
 from requence.task import Task, TaskWatcher, get_task
 
 
@@ -46,6 +56,24 @@ def test_other_ways_to_say_what_is_trusted(
     else:
         monkeypatch.setenv("REQUENCE_CA_BUNDLE", str(authority.bundle))
     assert Task("t", client=server.client_with(**settings)).sync.result.result == "done"
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS", "Https"])
+@pytest.mark.parametrize("operation", ["prepare", "finalize"])
+def test_the_token_never_leaves_the_encryption(
+    server: ScriptedServer, authority: Authority, scheme: str, operation: Literal["prepare", "finalize"]
+) -> None:
+    """Also where the service itself names an http URL, and however the token writes its own."""
+    with ScriptedServer() as clear:
+        root = clear.url.removesuffix("/api")
+        if operation == "prepare":
+            server.always("prepare", prepared(server, "task-1", finalizeUrl=f"{root}/start-here/task-1"))
+        else:
+            server.always("finalize", started(server, "task-1", urls={"watch": f"{root}/follow-here/task-1"}))
+        token = encode_access_token(BEARER, server.url.replace("https", scheme))
+        with pytest.raises(TaskException, match="without encryption: the access token is not sent there"):
+            _ = Task("t", client=Client(token, ssl_context=authority.client())).sync.result
+        assert clear.calls() == []
 
 
 def test_what_is_not_trusted_is_told_at_once(

@@ -155,8 +155,7 @@ class Api:
         answer = await self._once(request)
         if is_transient(answer.status) and not is_not_processed(answer.status):
             raise LostAnswerError(
-                readable(self._without_token(answer.body))
-                or f"the service answered {answer.status} to {step}",
+                readable(answer.body, self._secrets) or f"the service answered {answer.status} to {step}",
                 status=answer.status,
             )
         self._check(step, answer, otherwise=TaskRefusedError, task_id=prepared.task_id)
@@ -308,12 +307,13 @@ class Api:
         self, step: str, status: int, body: bytes, **facts: Unpack[_RefusalFacts]
     ) -> TaskException | RequenceUnreachableException:
         """Returns the error for an answer outside 2xx; parameters as for `refusal`."""
-        return refusal(step, status, self._without_token(body), **facts)
+        return refusal(step, status, body, secrets=self._secrets, **facts)
 
-    def _without_token(self, body: bytes) -> bytes:
-        """Takes out the token, in case the service repeats what it was sent."""
-        bearer = self.token.bearer.encode()
-        return body.replace(bearer, b"[access token]") if len(bearer) >= _SECRET_LENGTH else body
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        """What must not be shown, in case the service repeats what it was sent."""
+        bearer = self.token.bearer
+        return (bearer,) if len(bearer) >= _SECRET_LENGTH else ()
 
     def _check(self, step: str, answer: Answer, **facts: Unpack[_RefusalFacts]) -> None:
         if not 200 <= answer.status < 300:

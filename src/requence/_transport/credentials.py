@@ -6,8 +6,9 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from requence._client import Client, note_use
+from requence._client import Client, note_use, reach_of
 from requence._json import as_object
 from requence._token import AccessToken, decode_access_token
 from requence.exceptions import ConfigurationError
@@ -16,6 +17,8 @@ __all__ = ["find_access_token"]
 
 _VARIABLES = ("REQUENCE_TASK_ACCESS_TOKEN", "REQUENCE_ACCESS_TOKEN")
 _KEYS = ("task_access_token", "access_token")
+
+_parsed: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
 
 
 def find_access_token(argument: object, client: Client) -> AccessToken:
@@ -27,9 +30,11 @@ def find_access_token(argument: object, client: Client) -> AccessToken:
     owner.
 
     Raises:
-        ConfigurationError: There is none, or the first one is not usable.
+        ConfigurationError: There is none, or the first one is not usable; or the environment names a proxy for its
+            service that is of no use.
     """
     token = _find(argument, client)
+    reach_of(client).proxy_for(token.base_url, urlsplit(token.base_url).hostname or "")
     note_use(client)
     return token
 
@@ -115,10 +120,17 @@ def _read_token(file: Path) -> tuple[str, str] | None:
 def _read_toml(file: Path) -> tuple[dict[str, Any], str | None]:
     """Returns the file's content, or what is wrong with it.
 
-    Raises nothing: the errors of the decoders carry the whole file, and with it the token.
+    Raises nothing: the errors of the decoders carry the whole file, and with it the token. Parsed only once while
+    the file is the same, since each task asks for it.
     """
     try:
-        return tomllib.loads(file.read_text("utf-8")), None
+        found = file.stat()
+        version = (found.st_ino, found.st_size, found.st_mtime_ns)
+        kept = _parsed.get(file)
+        if kept is None or kept[0] != version:
+            _parsed.clear()  # no more than one is in use
+            kept = _parsed[file] = version, tomllib.loads(file.read_text("utf-8"))
+        return kept[1], None
     except (OSError, ValueError) as error:
         return {}, str(error)
     except RecursionError:

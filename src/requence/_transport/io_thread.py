@@ -54,7 +54,6 @@ class IOThread:
         self._due_before_exit: set[Future[Any]] = set()
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self.last_words: dict[int, Callable[[], object]] = {}
-        self._imported = threading.Event()
         self.loop = asyncio.new_event_loop()
         self.callbacks = CallbackThreads("requence-callback", at_most=_CALLBACKS_AT_ONCE)
         self._thread = threading.Thread(target=self._run, name="requence-io", daemon=True)
@@ -73,7 +72,6 @@ class IOThread:
         with contextlib.suppress(Exception):  # who needs a module imports it again, and is told there
             for module in _IMPORTED_FIRST:
                 importlib.import_module(module)
-        self._imported.set()
         try:
             self.loop.run_forever()
         finally:
@@ -191,18 +189,28 @@ class IOThread:
 
     @contextlib.contextmanager
     def prepared_for_fork(self) -> Generator[None]:
-        """Holds locks back that a child would inherit with nobody to release them; waits some seconds at most.
+        """Stops both threads where they hold no lock, since nobody would release it in the child.
 
-        They are the import locks, and those that the C library takes to resolve a name.
+        Such as the import locks, those of log files, and those that the C library takes to resolve a name. Waits
+        some seconds at most.
         """
         if not self._is_running():
             yield
             return
-        self._imported.wait(_FORK_DEADLINE)
+        stands, over = threading.Event(), threading.Event()
+
+        def stand_still() -> None:
+            stands.set()
+            over.wait(_FORK_DEADLINE)
+
+        if threading.current_thread() is not self._thread:
+            self.call_soon(stand_still)
+            stands.wait(_FORK_DEADLINE)
         paused = self._worker.pause(_FORK_DEADLINE)
         try:
             yield
         finally:
+            over.set()
             if paused:
                 self._worker.resume()
 
@@ -342,8 +350,20 @@ _fork = contextlib.ExitStack()
 
 
 def _before_fork() -> None:
+    # Held until the fork is over: whoever makes the thread right now has begun its imports.
+    _fork.enter_context(_held(_lock))
     if _current is not None:
         _fork.enter_context(_current.prepared_for_fork())
+
+
+@contextlib.contextmanager
+def _held(lock: threading.Lock) -> Generator[None]:
+    held = lock.acquire(timeout=_FORK_DEADLINE)
+    try:
+        yield
+    finally:
+        if held:
+            lock.release()
 
 
 if hasattr(os, "register_at_fork"):

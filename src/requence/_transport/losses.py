@@ -122,15 +122,31 @@ def _reason(error: Exception) -> str:
             if isinstance(inner.strerror, str) and not isinstance(inner, ssl.SSLError)
             else str(inner)
         )
-    return str(error) or type(error).__name__
+    # The library's own texts repeat what the service has sent, which may be what it was sent, and whole URLs.
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "what it answered is not HTTP"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "its answer is damaged or broke off"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it was closed before the answer"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
 
 
 def without_secrets(error: Exception) -> Exception:
-    """Takes the request's headers, and with them the bearer, out of an error that becomes a `__cause__`."""
-    info = getattr(error, "request_info", None)
-    if isinstance(error, aiohttp.ClientResponseError) and isinstance(info, aiohttp.RequestInfo):
+    """Takes out of an error that becomes a `__cause__` what the request was, and what was answered to it."""
+    error.__cause__ = error.__context__ = None
+    if isinstance(error, aiohttp.ClientResponseError):
+        url = error.request_info.url
+        origin = url.origin() if url.is_absolute() else URL()
         no_headers = CIMultiDictProxy(CIMultiDict[str]())
-        bare = aiohttp.RequestInfo(info.url, info.method, no_headers, info.real_url)
-        error.request_info = bare
-        error.args = (bare, error.history)
+        bare = aiohttp.RequestInfo(origin, error.request_info.method, no_headers, origin)
+        error.request_info, error.history, error.message, error.headers = bare, (), "", None
+        error.args = (bare, ())
+    elif isinstance(error, aiohttp.ServerDisconnectedError):
+        error.message = type(error).__name__
+        error.args = (error.message,)
+    elif isinstance(error, aiohttp.ClientPayloadError):
+        error.args = (_reason(error),)
     return error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -32,6 +34,7 @@ def refusal(
     status: int,
     body: bytes,
     *,
+    secrets: Sequence[str] = (),
     otherwise: type[TaskException] = TaskException,
     task_id: str | None = None,
     task_template: str | None = None,
@@ -42,12 +45,13 @@ def refusal(
         step: What was asked for, to be read after "the service answered 404 to".
         status: The answer's HTTP status.
         body: The answer's body, used as the message: plain text, JSON and HTML are understood.
+        secrets: What must not be shown, should the body repeat it.
         otherwise: The class where the status has no error of its own.
         task_id: The task, if known.
         task_template: The template, if known.
     """
     said = f"The service answered {status} to {step}"
-    text = readable(body) or said
+    text = readable(body, secrets) or said
     error: TaskException | RequenceUnreachableException
     if is_gateway_status(status):
         error = RequenceUnreachableException(f"The service is not reachable: {text}", status=status)
@@ -71,13 +75,16 @@ def _kind_and_hint(status: int, otherwise: type[TaskException]) -> tuple[type[Ta
     return otherwise, None
 
 
-def readable(body: bytes) -> str:
-    """Returns an error body as one readable text of at most 2,000 characters."""
+def readable(body: bytes, secrets: Sequence[str] = ()) -> str:
+    """Returns an error body as one readable text of at most 2,000 characters, without the secrets."""
     text = body.decode("utf-8-sig", "replace").strip()
     if text.startswith(("{", "[", '"')):
         text = _json_message(text)
     elif text.startswith("<"):
         text = " ".join(html.unescape(_MARKUP.sub(" ", text)).split())
+    for secret in secrets:  # only now, since the body may have written them in another way
+        for written in (secret, json.dumps(secret)[1:-1]):
+            text = text.replace(written, "[access token]")
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 2] + " …"
 
 
@@ -87,7 +94,7 @@ def _json_message(text: str) -> str:
         value: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return text
-    return (_said(value) or text) if value else ""
+    return (_said(value) or json.dumps(value, ensure_ascii=False)) if value else ""
 
 
 def _said(value: object, *, levels: int = 2) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from requence._json import as_object
 from requence.exceptions import ConfigurationError
@@ -32,7 +32,8 @@ class TaskRef:
         task_template: The name of its template, None if it is not known.
         task_url: The task's page, None if the service names none.
         watch_url: Where its updates can be followed, None if that is not known. It is used only where it is at the
-            same host as `base_url`, so that no reference can direct the access token elsewhere.
+            same host as `base_url` and is none of the service's other operations, so that no reference can direct
+            the access token elsewhere.
 
     Raises:
         ConfigurationError: A value is not what it should be.
@@ -76,10 +77,14 @@ class TaskRef:
 
     @property
     def trusted_watch_url(self) -> str | None:
-        """The watch URL, if it is at the same host as the service."""
+        """The watch URL, if it is at the same host as the service, and none of its other operations."""
         if self.watch_url is None or _origin(self.watch_url) != _origin(self.base_url):
             return None
-        return self.watch_url
+        path = unquote(urlsplit(self.watch_url).path).lower()
+        operations = f"{urlsplit(self.base_url).path}/task/".lower()
+        plain = path == unquote(path) and not {"", ".", ".."} & set(path.split("/")[1:])
+        other = path.startswith(operations) and not path.startswith(f"{operations}watch/")
+        return self.watch_url if plain and not other else None
 
 
 def reference_at(base_url: str, task: object) -> TaskRef:
