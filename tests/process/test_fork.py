@@ -276,3 +276,47 @@ def test_a_handle_as_an_argument_of_a_child_of_multiprocessing(
         "('task-1', 'done', ['taskStart', 'taskEnd'])",
         "('task-2', 'done', ['taskStart', 'taskEnd'])",
     ]
+
+
+@pytest.mark.parametrize("pause", ["0", "0.0005", "0.001", "0.002", "0.003"])
+def test_a_fork_while_another_thread_begins_the_first_task(server: ScriptedServer, pause: str) -> None:
+    """It imports then, and makes the I/O thread; the child inherits none of the locks that this takes."""
+    script = f"""
+        import time
+        begun = threading.Thread(target=lambda: Task("t"), daemon=True)
+        begun.start()
+        time.sleep({pause})
+        in_child(lambda: print(Task("t").sync.wait(20).result))
+        begun.join()
+        """
+    assert printed(script, server.access_token) == ["done"]
+
+
+def test_forks_at_any_moment_of_a_busy_process(server: ScriptedServer) -> None:
+    """Which logs everything into a file: also the lock of its buffer is not held during a fork."""
+    script = """
+        import logging, random, time
+
+        logging.basicConfig(level=logging.DEBUG, filename=os.devnull)
+        old = Task("t")
+        old.sync.id
+        over = threading.Event()
+
+        def work():
+            while not over.is_set():
+                Task("t", on_update=lambda update: None, decode=str).sync.result
+
+        busy = [threading.Thread(target=work) for _ in range(3)]
+        for thread in busy:
+            thread.start()
+
+        def child():
+            assert old.sync.wait(20).result == "done"
+            assert Task("t", on_update=lambda update: None).sync.wait(20).result == "done"
+
+        for _ in range(20):
+            time.sleep(random.random() / 50)
+            in_child(child)
+        over.set()
+        """
+    assert printed(script, server.access_token) == []

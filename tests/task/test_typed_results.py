@@ -43,6 +43,15 @@ class Item:
 
 
 @dataclasses.dataclass
+class Checked:
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise ValueError("no number - at noon")
+
+
+@dataclasses.dataclass
 class Invoice:
     number: int
     items: list[Item]
@@ -313,6 +322,8 @@ def misfit_of(task: Task[Any]) -> TaskException:
         (list[int], [1, 2, "3"], "fit list[int]: result[2]: Expected `int`, got `str`"),
         (dict[int, int], {"five": 5}, "key in result: Expected `int`, got `str`"),
         (dict[str, list[int]], {"a": ["$"]}, "result[...][0]: Expected `int`, got `str`"),
+        (Checked, {"number": -1}, "result: no number - at noon"),
+        (list[Checked], [{"number": -1}], "result[0]: no number - at noon"),
     ],
 )
 def test_a_result_that_does_not_fit(server: ScriptedServer, kind: Any, sent: object, problem: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Generator
@@ -21,7 +22,7 @@ T = TypeVar("T")
 WhatGoesOn = Callable[[], str | None]
 """Returns what becomes of a task when a wait for it is given up, without I/O; None if nothing does."""
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 def block(io: IOThread, work: Work[T], *, instead: str) -> T:

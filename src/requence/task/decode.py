@@ -220,8 +220,8 @@ def _problem(error: BaseException) -> str:
 
     if not isinstance(error, msgspec.ValidationError):
         return f"{type(error).__name__}: {error}"
-    problem, at, place = str(error).rpartition(" - at ")
-    if not at:
+    problem, _, place = str(error).rpartition(" - at ")
+    if not (place.startswith("`") and place.endswith("`")):  # none, or a text of the type's own
         return f"result: {error}"
     return f"{_ROOT.sub('result', place).replace('`', '')}: {problem}"
 
