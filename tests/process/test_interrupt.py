@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 
 import pytest
-from tests.scripted_server import ScriptedServer, Stream, event
+from tests.scripted_server import Answer, Gate, ScriptedServer, Stream, event
 
 BEGIN = """
     import asyncio, sys, threading, time
@@ -73,6 +73,32 @@ def server() -> Iterator[ScriptedServer]:
         server.always("watch", Stream([event(1, "taskStart", input=None)], end="open"))
         server.always("watch-all", Stream([event(1, "taskStart", taskId="a", input=None)], end="open"))
         yield server
+
+
+@pytest.mark.parametrize(
+    "call", ["task.sync.abort()", "task.abort()", "task.sync.protect()", "task.protect()"]
+)
+def test_a_request_is_interrupted(server: ScriptedServer, call: str) -> None:
+    gate = Gate()
+    verb = "abort" if "abort" in call else "protect"
+    server.always("abort", Answer(when=gate))
+    server.always("protect", Answer(when=gate))
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(BEGIN) + call],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REQUENCE_ACCESS_TOKEN": server.access_token},
+    ) as child:
+        assert child.stdout is not None
+        server.wait_until(lambda: verb in server.operations)
+        assert child.stdout.readline() == "waiting\n"
+        child.send_signal(signal.SIGINT)
+        gate.open()  # the end of the script waits for a request that is under way
+        _, errors = child.communicate(timeout=20)
+    assert child.returncode == -signal.SIGINT, errors
+    page = f"{server.url.removesuffix('/api')}/page/task-1"
+    assert f"Whether the {verb} of task task-1 ('t') has arrived is not known; look at {page}\n" in errors
 
 
 @pytest.mark.parametrize("wait", WAITS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from typing import Any, Literal
@@ -479,3 +480,34 @@ def test_a_stream_at_no_usable_url(server: ScriptedServer, watch: str) -> None:
     assert task.sync.id == "task-1"  # the task runs, whatever is wrong with its stream
     with pytest.raises(TaskException, match=r"starting the task is not understood: urls\.watch"):
         _ = task.sync.result
+
+
+@pytest.mark.timeout(30)
+def test_a_damaged_chunk_is_noticed_at_once(server: ScriptedServer) -> None:
+    """Bytes that are no HTTP, in the middle of a stream: the connection is of no more use, whoever closes it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    whole = b"".join((FIRST, end(2, "done")))
+    answers = [
+        head + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        head + b"Content-Length: %d\r\n\r\n" % len(whole) + whole,
+    ]
+
+    def answer_all(listener: socket.socket) -> None:
+        for answer in answers:
+            connection, _ = listener.accept()
+            with connection:
+                received = b""
+                while b"lastPosition" not in received and b"since" not in received:
+                    received += connection.recv(65536)
+                connection.sendall(answer)
+                while connection.recv(65536):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(target=answer_all, args=[listener])
+        answering.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/follow"
+        server.script("finalize", started(server, "task-1", urls={"watch": url}))
+        server.always("get", report("running"))
+        assert Task("t", client=server.client).sync.result.result == "done"
+        answering.join()

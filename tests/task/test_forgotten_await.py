@@ -55,6 +55,8 @@ USES: dict[str, tuple[Callable[[Any], object], str]] = {
     "if task.result": (lambda task: either(task.result), RESULT),
     "not task.task_id": (lambda task: not task.task_id, ID),
     "task.result['result']": (lambda task: task.result["result"], RESULT),
+    "task.task_id == 'task-1'": (lambda task: task.task_id == "task-1", ID),
+    "task.task_id in [...]": (lambda task: task.task_id in ["task-0", "task-1"], ID),
     "a, b = task.result": (lambda task: [*task.result], RESULT),
     "for u in task.updates": (lambda task: list(task.updates), UPDATES),
     "for u in task": (lambda task: list(task), UPDATES),

@@ -427,6 +427,24 @@ async def test_an_answer_to_finalize_that_is_not_understood(
     assert server.operations == ["prepare", "finalize", "get"]
 
 
+def test_an_answer_to_finalize_about_another_task_gives_no_false_id(server: ScriptedServer) -> None:
+    server.script("finalize", Answer(200, {"taskId": "somebody-else"}))
+    server.script("get", report("running"))
+    assert Task("t", client=server.client).sync.id == "task-1"
+    server.script("finalize", Answer(200, {"taskId": "somebody-else"}))
+    server.script("get", Answer(404))
+    with pytest.raises(StartUncertainError, match="about another task") as caught:
+        _ = Task("t", client=server.client).sync.id
+    assert caught.value.task_id == "task-2"
+
+
+def test_a_finalize_url_whose_host_can_be_none(server: ScriptedServer) -> None:
+    url = f"http://{'a' * 64}.test/start"
+    server.script("prepare", prepared(server, "task-1", finalizeUrl=url))
+    with pytest.raises(RequenceUnreachableException, match="could not be reached: its host is no name"):
+        _ = Task("t", client=server.client).sync.id
+
+
 @pytest.mark.parametrize(("status", "finalized"), [("running", 1), ("idle", 2)])
 def test_an_answer_to_finalize_that_is_not_the_services(
     server: ScriptedServer, status: str, finalized: int
@@ -479,9 +497,13 @@ def test_an_abort_right_after_the_constructor(server: ScriptedServer) -> None:
     gate = Gate()
     server.script("prepare", lambda _: Answer(200, prepared(server, "task-1").body, when=gate))
     task = Task("t", client=server.client)
-    server.wait_until(lambda: len(server.calls("prepare")) == 1)
-    task._run.io.loop.call_soon_threadsafe(lambda: gate.open())
-    task.abort()
+    aborting = threading.Thread(target=task.abort)
+    aborting.start()
+    server.wait_until(
+        lambda: task._run._begun is not None and getattr(task._run._begun, "_abort", None) is not None
+    )
+    gate.open()
+    aborting.join()
     with pytest.raises(TaskAbortedError, match="Task aborted"):
         _ = task.sync.id
 

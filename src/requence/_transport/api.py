@@ -164,6 +164,10 @@ class Api:
             task_id = required_text(step, "taskId", made.task_id)
         except TaskException as error:  # it may be of somebody between us and the service, or cut
             raise LostAnswerError(error.message, status=answer.status) from error
+        if task_id != prepared.task_id:
+            raise LostAnswerError(
+                f"The service's answer to {step} is about another task", status=answer.status
+            )
         watch_url = show_url = None
         if not isinstance(made.urls, Unset):
             watch_url = optional_text(made.urls.watch)

@@ -12,9 +12,12 @@ from requence._proxy import Proxy
 from requence._transport.retry import is_transient
 from requence.exceptions import RequenceUnreachableException
 
-__all__ = ["CONNECT_TIMEOUT", "LostConnectionError", "loss", "proxy_refusal", "without_secrets"]
+__all__ = ["CONNECT_TIMEOUT", "FAILURES", "LostConnectionError", "loss", "proxy_refusal", "without_secrets"]
 
 CONNECT_TIMEOUT = 5.0
+
+FAILURES = (aiohttp.ClientError, OSError, UnicodeError)
+"""What a request can fail with: timeouts are among the second, and the third is a host that no name can be."""
 
 _NOT_ESTABLISHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _TIME_DOES_NOT_FIT = (9, 10)  # these and the next are numbers of OpenSSL: not yet valid, and expired
@@ -52,6 +55,10 @@ def loss(error: Exception, url: URL, proxy: Proxy | None) -> LostConnectionError
         return _untrusted(error.certificate_error, where)
     if isinstance(error, _NOT_ESTABLISHED):
         return LostConnectionError(f"{where} could not be reached: {_reason(error)}", sent=False, hint=hint)
+    if isinstance(error, UnicodeError):
+        return LostConnectionError(
+            f"{where} could not be reached: its host is no name", sent=False, lasting=True
+        )
     if isinstance(error, TimeoutError):
         return LostConnectionError(f"{where} did not answer in time", sent=True)
     return LostConnectionError(f"the connection to {where} broke: {_reason(error)}", sent=True)

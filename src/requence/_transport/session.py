@@ -20,6 +20,7 @@ from requence._proxy import Proxy
 from requence._transport.io_thread import io_thread
 from requence._transport.losses import (
     CONNECT_TIMEOUT,
+    FAILURES,
     LostConnectionError,
     loss,
     proxy_refusal,
@@ -82,6 +83,18 @@ class OpenStream:
         self._way = way
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
+        # The library closes a connection on which it cannot go on reading, and does not tell whoever reads.
+        protocol = None if response.connection is None else response.connection.protocol
+        closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+        if closed is not None:
+            closed.add_done_callback(self._has_been_closed)
+
+    def _has_been_closed(self, closed: asyncio.Future[None]) -> None:
+        if not closed.cancelled():
+            closed.exception()  # told to whoever reads; not to be reported by asyncio as forgotten
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError())
 
     @property
     def content_type(self) -> str:
@@ -103,7 +116,7 @@ class OpenStream:
         """
         try:
             return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
+        except FAILURES as error:
             raise loss(error, self._way.url, self._way.proxy) from without_secrets(error)
 
     async def read_error_body(self, limit: int = 65536, within: float = 2.0) -> bytes:
@@ -177,7 +190,7 @@ class Session:
                         limit.reschedule(deadline(sent + len(body)))
                         if len(body) > largest:
                             break
-            except (aiohttp.ClientError, OSError) as error:  # timeouts among them
+            except FAILURES as error:  # timeouts among them
                 raise _lost(error, request, way, began) from without_secrets(error)
         _note(request, way, response.status, began)
         if len(body) > _LARGEST_ANSWER:
@@ -232,7 +245,7 @@ class Session:
                     proxy=None if proxy is None else URL(proxy.url),
                     proxy_headers=to_proxy,
                 )
-        except (aiohttp.ClientError, OSError) as error:  # timeouts among them
+        except FAILURES as error:  # timeouts among them
             raise _lost(error, request, way, began) from without_secrets(error)
         async with response:
             if response.status == 407 and proxy is not None and url.scheme == "http":

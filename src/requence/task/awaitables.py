@@ -80,6 +80,13 @@ class Pending(Generic[T_co]):
         def __iter__(self) -> NoReturn:
             raise UsageError(self._forgotten())
 
+        def __eq__(self, other: object) -> bool:
+            if isinstance(other, Pending):
+                return self is other
+            raise UsageError(self._forgotten())
+
+        __hash__ = object.__hash__
+
 
 class Operation:
     """A request that was sent when it was called, such as an abort. Await it to learn that it was confirmed.

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from requence._transport.io_thread import IOThread, Work
 
-__all__ = ["block", "block_or_tell", "blocks_a_loop", "wait_or_tell"]
+__all__ = ["block", "block_or_tell", "blocks_a_loop", "telling_what_goes_on", "wait_or_tell"]
 
 T = TypeVar("T")
 
@@ -43,18 +43,18 @@ def block(io: IOThread, work: Work[T], *, instead: str) -> T:
 def block_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn, *, instead: str) -> T:
     """Blocks like `block`; Ctrl-C then tells what goes on."""
     _warn_of_a_running_loop(io, instead)
-    with _telling_what_goes_on(goes_on):
+    with telling_what_goes_on(goes_on):
         return io.run(work)
 
 
 async def wait_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn) -> T:
     """Waits in the running loop for what runs on the I/O thread; a cancellation then tells what goes on."""
-    with _telling_what_goes_on(goes_on):
+    with telling_what_goes_on(goes_on):
         return await io.run_async(work)
 
 
 @contextmanager
-def _telling_what_goes_on(goes_on: WhatGoesOn) -> Generator[None]:
+def telling_what_goes_on(goes_on: WhatGoesOn) -> Generator[None]:
     """Notes on the exception that ends a wait from outside that only the wait has ended.
 
     Under `asyncio.run`, Ctrl-C is a cancellation, whose notes the traceback shows as well.

@@ -84,33 +84,31 @@ class Decoding(Generic[T_co]):
         """
         if self._decode is None:
             return plain
-        answer, ours = self._claim()
-        if ours:
-            self._work(self._decode, plain, answer)
-        decoded = answer.result()
-        if ours and isinstance(decoded, BaseException) and not isinstance(decoded, Exception):
-            # Ctrl-C, `sys.exit`: that was for this caller, and says nothing of the result.
-            del self._answers[os.getpid()]
-            raise decoded
-        return self._checked(decoded, plain)
+        while True:
+            answer, ours = self._claim()
+            if ours:
+                self._work(self._decode, plain, answer)
+            decoded = answer.result()
+            if isinstance(decoded, Exception) or not isinstance(decoded, BaseException):
+                return self._checked(decoded, plain)
+            # Ctrl-C, `sys.exit`: that was for whoever was decoding, and says nothing of the result.
+            self._withdraw(answer)
+            if ours:
+                raise decoded
 
     async def awaiting(self, plain: TaskResult[Any]) -> TaskResult[T_co]:
         """Returns the result like `blocking`, decoded on another thread; on the I/O thread."""
         decode = self._decode
         if decode is None:
             return plain
-        answer, ours = self._claim()
-        if ours:
-            context = copy_context()
-
-            def work() -> None:
-                context.run(lambda: self._work(decode, plain, answer))
-
-            try:
-                threading.Thread(target=work, name="requence-decode", daemon=True).start()
-            except RuntimeError:  # the interpreter shuts down; the worker has been there from the beginning
-                asyncio.get_running_loop().run_in_executor(None, work)
-        return self._checked(await asyncio.wrap_future(answer), plain)
+        while True:
+            answer, ours = self._claim()
+            if ours:
+                self._work_aside(decode, plain, answer)
+            decoded = await asyncio.wrap_future(answer)
+            if ours or isinstance(decoded, Exception) or not isinstance(decoded, BaseException):
+                return self._checked(decoded, plain)
+            self._withdraw(answer)
 
     def _claim(self) -> tuple[Future[TaskResult[T_co] | BaseException], bool]:
         """Returns what holds the answer, once there is one, and whether it is the caller's turn to find it."""
@@ -123,6 +121,27 @@ class Decoding(Generic[T_co]):
         if self in _under_way.get() and not answer.done():
             raise UsageError("decode has asked for the result that it is decoding, which would never end")
         return answer, False
+
+    def _withdraw(self, answer: Future[TaskResult[T_co] | BaseException]) -> None:
+        """Lets the next one who asks decode again."""
+        if self._answers.get(os.getpid()) is answer:
+            del self._answers[os.getpid()]
+
+    def _work_aside(
+        self,
+        decode: Callable[[Any], T_co],
+        plain: TaskResult[Any],
+        answer: Future[TaskResult[T_co] | BaseException],
+    ) -> None:
+        context = copy_context()
+
+        def work() -> None:
+            context.run(lambda: self._work(decode, plain, answer))
+
+        try:
+            threading.Thread(target=work, name="requence-decode", daemon=True).start()
+        except RuntimeError:  # the interpreter shuts down; the worker has been there from the beginning
+            asyncio.get_running_loop().run_in_executor(None, work)
 
     def _work(
         self,

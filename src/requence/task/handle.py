@@ -19,7 +19,7 @@ from requence.task.arguments import (
     check_seconds,
 )
 from requence.task.awaitables import Operation, Pending
-from requence.task.blocking import blocks_a_loop, wait_or_tell
+from requence.task.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell
 from requence.task.callbacks import Callbacks
 from requence.task.decode import Decoding, typed_result
 from requence.task.encode import encode_input
@@ -347,7 +347,8 @@ class Task(Generic[T_co]):
         future = self._run.io.submit(work, before_exit=True)
         operation = Operation(self._run.io, f"{verb} of {self!r}", future)
         if not blocks_a_loop(self._run.io):
-            operation.confirm()
+            with telling_what_goes_on(lambda: self._run.not_confirmed(verb)):
+                operation.confirm()
         return operation
 
     def __await__(self) -> Generator[Any, None, TaskResult[T_co]]:

@@ -161,6 +161,11 @@ class Run:
             return None
         return f"Only the wait has ended: the start of a task of {self.of.task_template!r} goes on"
 
+    def not_confirmed(self, verb: str) -> str:
+        """Returns what is known of a request of this handle whose wait was given up; no I/O."""
+        name = self._name() if self.known_id else f"a task of {self.of.task_template!r}"
+        return f"Whether the {verb} of {name} has arrived is not known{self._where_to_look()}"
+
     def wait_is_over(self, message: str) -> TaskWaitTimeout:
         """Returns the error for a wait that took too long; no I/O."""
         ref = self.known_ref()

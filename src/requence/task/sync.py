@@ -84,11 +84,15 @@ class SyncTask(Generic[T_co]):
     def abort(self, reason: str | None = None) -> None:
         """Aborts the task and blocks until that was confirmed. Raises `TaskAbortException` if refused."""
         reason = check_optional_text("reason", reason)
-        self._block(lambda: self._run.abort(reason), "await task.abort(…)")
+        self._ask("abort", lambda: self._run.abort(reason), "await task.abort(…)")
 
     def protect(self) -> None:
         """Protects the task and blocks until that was confirmed. Raises `TaskProtectException` if refused."""
-        self._block(self._run.protect, "await task.protect()")
+        self._ask("protect", self._run.protect, "await task.protect()")
+
+    def _ask(self, verb: str, work: Work[None], instead: str) -> None:
+        run = self._run
+        block_or_tell(run.io, work, lambda: run.not_confirmed(verb), instead=instead)
 
     def _block(self, work: Work[T], instead: str) -> T:
         return block_or_tell(self._run.io, work, self._run.goes_on, instead=instead)
