@@ -31,6 +31,11 @@ WAITS = {
     "task.sync.result": """
         task.sync.result
         """,
+    "in slices, as on Windows": """
+        from requence._transport import crossing
+        crossing._SLICE = 0.05
+        task.sync.result
+        """,
     "task.sync.updates": """
         for update in task.sync.updates:
             pass

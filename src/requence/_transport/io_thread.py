@@ -14,10 +14,11 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
+from requence._transport.crossing import Work, begin, outcome_of, until_done
 from requence._transport.worker import CallbackThreads, Worker
 from requence.exceptions import ForkedHandleError, UsageError
 
@@ -25,14 +26,10 @@ __all__ = ["IOThread", "Work", "io_thread", "io_thread_if_running"]
 
 T = TypeVar("T")
 
-Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
-"""Makes what is to be done; called on the I/O thread."""
-
 _EXIT_DEADLINE = 5.0
 _FORK_DEADLINE = 10.0
 _CALLBACKS_AT_ONCE = 8
 _LAST_WORDS = 1.0  # seconds that they may take
-_SLICE = 0.1 if os.name == "nt" else None  # seconds; on Windows, Ctrl-C does not end a wait without a limit
 
 # What the thread will need. Slow to import, since the HTTP libraries come with it: neither the caller's thread nor
 # the running loop waits for that. Named, not imported, since these modules build on this one.
@@ -101,7 +98,7 @@ class IOThread:
         if before_exit:
             self._due_before_exit.add(future)
             future.add_done_callback(self._due_before_exit.discard)
-        self.loop.call_soon_threadsafe(_begin, work, future)
+        self.loop.call_soon_threadsafe(begin, work, future)
         return future
 
     def run(self, work: Work[T]) -> T:
@@ -126,7 +123,7 @@ class IOThread:
         """
         self._check_may_block()
         self._check_is_here(future)
-        return _outcome(future)
+        return outcome_of(future)
 
     async def run_async(self, work: Work[T]) -> T:
         """Runs a coroutine on the I/O thread and waits for it in the running loop, whichever that is.
@@ -142,8 +139,8 @@ class IOThread:
     async def wait_async(self, future: Future[T]) -> T:
         """Waits in the running loop for a future of `submit`; leaves it alone if the wait is cancelled."""
         self._check_is_here(future)
-        await _until_done(future)
-        return _outcome(future)
+        await until_done(future)
+        return outcome_of(future)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Calls a function on the I/O thread, soon, without waiting; in the caller's if that thread has ended."""
@@ -172,19 +169,19 @@ class IOThread:
             self._due_before_exit.clear()
         if self._is_running() and _runs_no_exit_handlers():
             said = Future[None]()
-            self.loop.call_soon_threadsafe(_begin, self._say_last_words, said)
+            self.loop.call_soon_threadsafe(begin, self._say_last_words, said)
             concurrent.futures.wait([said], timeout=_LAST_WORDS)
 
     async def _say_last_words(self) -> None:
-        for report in list(self.last_words.values()):
-            report()
+        while self.last_words:
+            self.last_words.popitem()[1]()
 
     def close(self) -> None:
         """Finishes what is due before exit, drops everything else, ends the loop and joins the thread."""
         self.flush()
         if self._is_running():
             self._closed = True
-            self.loop.call_soon_threadsafe(_begin, self._close_on_loop, Future[None]())
+            self.loop.call_soon_threadsafe(begin, self._close_on_loop, Future[None]())
             self._thread.join(timeout=_EXIT_DEADLINE)
 
     @contextlib.contextmanager
@@ -245,60 +242,6 @@ class IOThread:
             )
         if self._closed:
             raise UsageError("The interpreter is shutting down, so no request can be sent any more")
-
-
-def _begin(work: Work[T], future: Future[T]) -> None:
-    """Begins a coroutine on the running loop, for a future of another thread."""
-    if future.cancelled():
-        return
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work())
-
-    def tell(done: asyncio.Task[T]) -> None:
-        if done.cancelled():
-            future.cancel()
-        error = None if done.cancelled() else done.exception()
-        if not future.set_running_or_notify_cancel():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(done.result())
-
-    def cancel(given_up: Future[T]) -> None:
-        if given_up.cancelled() and not task.done():
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and the task with it
-                loop.call_soon_threadsafe(task.cancel)
-
-    task.add_done_callback(tell)
-    future.add_done_callback(cancel)
-
-
-def _outcome(future: Future[T]) -> T:
-    while _SLICE is not None and not future.done():
-        concurrent.futures.wait([future], timeout=_SLICE)
-    try:
-        return future.result()
-    except concurrent.futures.CancelledError:
-        raise UsageError("The request was cancelled, or the interpreter is shutting down") from None
-
-
-async def _until_done(future: Future[Any]) -> None:
-    """Waits in the running loop until a future of another thread is done; never cancels that future."""
-    loop = asyncio.get_running_loop()
-    woken = loop.create_future()
-
-    def set_woken() -> None:
-        if not woken.done():
-            woken.set_result(None)
-
-    def wake(_: Future[Any]) -> None:
-        # The loop may be closed by now (its `asyncio.run` ended): then nobody waits here any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(set_woken)
-
-    future.add_done_callback(wake)
-    await woken
 
 
 def _when_the_main_thread_ends(function: Callable[[], None]) -> None:

@@ -140,8 +140,8 @@ class Operation:
 
 def _report_failure(io: IOThread, what: str, future: Future[None]) -> None:
     """Logs what nobody will ask for any more, as soon as it is known."""
-    io.last_words.pop(id(future), None)
-    future.add_done_callback(lambda done: _report(what, done))
+    if io.is_here and io.last_words.pop(id(future), None) is not None:
+        future.add_done_callback(lambda done: _report(what, done))
 
 
 def _report(what: str, future: Future[None]) -> None:
