@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -79,9 +79,20 @@ def _with_password(url: str, place: str, user: str, password: str) -> Proxy:
     from base64 import b64encode  # here, as below, since few programs need it
 
     packed = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-    written = {packed, password, unquote(password)}
+    written = {form for secret in (packed, password, unquote(password)) for form in _forms(secret)}
     secrets = sorted((one for one in written if len(one) >= _SHORTEST_SECRET), key=len, reverse=True)
     return Proxy(url, place, f"Basic {packed}", tuple(secrets))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yields how a text may be written in an answer: as it is, in JSON, in HTML."""
+    import html
+    import json
+
+    for plain in (True, False):
+        in_json = json.dumps(secret, ensure_ascii=plain)[1:-1]
+        yield from (in_json, in_json.replace("/", "\\/"))
+    yield from (secret, html.escape(secret))
 
 
 def _split(text: str) -> SplitResult | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import traceback
 
 import pytest
@@ -157,3 +159,23 @@ def test_socks_is_not_supported(scheme: str) -> None:
         read_proxy(f"{scheme}://user:pass-word@p:1080", place="the drawer")
     assert "HTTP proxy" in (caught.value.hint or "")
     assert "pass-word" not in f"{caught.value!r} {caught.value.hint}"
+
+
+TRICKY = 'pass/w"rd<€'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        TRICKY,
+        json.dumps(TRICKY),
+        json.dumps(TRICKY).replace("/", "\\/"),
+        json.dumps(TRICKY, ensure_ascii=False),
+        html.escape(TRICKY),
+    ],
+)
+def test_a_password_is_taken_out_however_it_is_written(written: str) -> None:
+    proxy = read_proxy("http://user:pass%2Fw%22rd%3C%E2%82%AC@proxy:3128", place="the argument proxy")
+    cleaned = proxy.without_secrets(f"no: {written}".encode())
+    assert b"[proxy password]" in cleaned
+    assert b"rd" not in cleaned.replace(b"password", b"")
