@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +14,14 @@ from typing import Self
 
 from requence._client import Client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
+from requence.local.act import outcome_of
 from requence.local.graph import Graph
 from requence.local.runtime import Runtime, Settings
 from requence.local.template import TaskTemplate
 
 __all__ = ["LocalServer"]
+
+_LONGEST = timedelta(days=36_500)
 
 
 class LocalServer:
@@ -39,9 +43,11 @@ class LocalServer:
         db: The SQLite file to keep everything in; it is created if need be, readable by its owner only. Default:
             None, everything is gone when the server stops.
         host: "localhost" or an address of the loopback interface. Default "127.0.0.1".
-        workers: How many tasks run at once, and how many plain functions of theirs in threads at once.
-            Default 8.
+        workers: How many handlers run at once. More wait for their turn: those of the most urgent task first, then
+            those of the oldest. Default 8.
         max_payload_size: The largest body that starts a task, in bytes. Default 4 MiB.
+        retention: How long a task is kept after its end, with its updates, unless it is protected; None for ever.
+            Default 7 days.
 
     Raises:
         ConfigurationError: A template has no nodes, two have the same name, or a number is out of its range; on
@@ -56,6 +62,7 @@ class LocalServer:
         host: str = "127.0.0.1",
         workers: int = 8,
         max_payload_size: int = 4 * 2**20,
+        retention: timedelta | None = timedelta(days=7),
     ) -> None:
         self._settings = Settings(
             graphs=_graphs(templates),
@@ -64,6 +71,7 @@ class LocalServer:
             host=host,
             workers=_checked("workers", workers, 1, 10_000),
             max_payload_size=_checked("max_payload_size", max_payload_size, 1, 2**31),
+            retention=_checked_retention(retention),
         )
         self._runtime: Runtime | None = None
 
@@ -89,6 +97,24 @@ class LocalServer:
         environment stays as it is: child processes do not see it.
         """
         return default_client_set_to(self.client)
+
+    def act(self, key: str, /, *, result: object = None, error: str | None = None) -> None:
+        """Ends a node whose handler has called `ctx.defer`, as `POST /act/{key}` does.
+
+        Args:
+            key: What `ctx.defer` returned.
+            result: The data of the node: any JSON. Default: None.
+            error: If given, the node fails with this text instead.
+
+        Raises:
+            ConfigurationError: The result is not JSON, or an error is given as well.
+            UsageError: Nothing waits for this key: it is wrong, or the node has ended.
+        """
+        outcome = outcome_of(result, error)
+        try:
+            self._started.call(lambda engine: engine.act(key, outcome))
+        except LookupError as problem:
+            raise UsageError(str(problem)) from None
 
     def __enter__(self) -> Self:
         if self._runtime is not None:
@@ -135,15 +161,33 @@ async def _aside(call: Callable[[], object]) -> None:
 
 def _graphs(templates: Sequence[object]) -> dict[str, Graph]:
     graphs: dict[str, Graph] = {}
+    served: dict[str, TaskTemplate] = {}
     for template in templates:
         if not isinstance(template, TaskTemplate):
             raise ConfigurationError(f"LocalServer takes TaskTemplates, not {type(template).__name__}")
-        if template.name in graphs:
+        if template.name in served:
             raise ConfigurationError(f'Two templates have the name "{template.name}"')
+        served[template.name] = template
+    waiting = list(served.values())
+    for template in waiting:
         graphs[template.name] = template.graph()
+        for inner in template.subtemplates:  # the templates of sub tasks are served without being named
+            known = served.setdefault(inner.name, inner)
+            if known is not inner:
+                raise ConfigurationError(f'Two templates have the name "{inner.name}"')
+            if inner not in waiting:
+                waiting.append(inner)
     if not graphs:
         raise ConfigurationError("LocalServer needs at least one TaskTemplate")
     return graphs
+
+
+def _checked_retention(value: object) -> timedelta | None:
+    if value is not None and (not isinstance(value, timedelta) or not timedelta() <= value <= _LONGEST):
+        raise ConfigurationError(
+            f"retention must be a timedelta of at most {_LONGEST.days} days or None, not {value!r}"
+        )
+    return value
 
 
 def _checked(name: str, value: object, least: int, most: int) -> int:
