@@ -97,6 +97,8 @@ PUBLIC: dict[str, list[str]] = {
         "NodeContext",
         "NodeOutput",
         "OnFail",
+        "ServerClock",
+        "StartedTask",
         "Subtask",
         "TaskTemplate",
         "any_of",

@@ -98,7 +98,6 @@ def test_before_it_runs_there_is_nothing_to_ask(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "text"),
     [
-        ((), {}, "at least one"),
         ((template(), template()), {}, '"t"'),
         ((TaskTemplate("empty"),), {}, '"empty" has no nodes'),
         (("t",), {}, "str"),

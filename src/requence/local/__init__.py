@@ -13,6 +13,7 @@ from requence.local.context import DebugLog, NodeContext
 from requence.local.server import LocalServer
 from requence.local.steps import AnyOf, Node, NodeOutput, OnFail, Subtask, any_of
 from requence.local.template import TaskTemplate
+from requence.local.testkit import ServerClock, StartedTask
 
 __all__ = [
     "AnyOf",
@@ -22,6 +23,8 @@ __all__ = [
     "NodeContext",
     "NodeOutput",
     "OnFail",
+    "ServerClock",
+    "StartedTask",
     "Subtask",
     "TaskTemplate",
     "any_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from requence.local.graph import Graph
 from requence.local.refusals import UnknownTemplateError
@@ -37,8 +38,10 @@ class Catalogue:
         return graph
 
     def put(self, graph: Graph) -> None:
-        """Serves this plan from now on, whatever had its name before."""
-        self._instead[graph.name] = graph
+        """Serves this plan from now on in the place of what had its name, whose input schema stays."""
+        before = self._served.get(graph.name)
+        schema = graph.input_schema if before is None else before.input_schema
+        self._instead[graph.name] = replace(graph, input_schema=schema)
 
     def reset(self) -> None:
         """Serves again what was served from the beginning."""

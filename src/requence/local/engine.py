@@ -62,7 +62,7 @@ class Engine:
         self._stopped = False
 
     def recover(self) -> None:
-        """Takes up what an earlier server on the same file left unfinished, and begins to clean up."""
+        """Takes up what an earlier server on the same file left unfinished."""
         found: list[Run] = []
         for record in self._store.unfinished():
             if record.template in self.templates:
@@ -192,6 +192,11 @@ class Engine:
                 run.terminate()
         self._store.remove(task_ids)
         self.journal.removed(task_ids)
+
+    def reset(self) -> None:
+        """Removes all tasks, and serves what was served from the beginning."""
+        self.remove(self._store.all_ids())
+        self.templates.reset()
 
     def clean(self) -> None:
         """Removes what is too old, now and from time to time."""

@@ -79,6 +79,7 @@ class NodePlan:
         handler: What a service node calls.
         configuration: What its handler is given as `ctx.configuration`, as JSON text.
         subtask: The name of the template that a reference node starts.
+        delay: How many seconds pass before the handler is called, once it has its place.
     """
 
     key: str
@@ -89,6 +90,7 @@ class NodePlan:
     handler: Handler | None = None
     configuration: str = "null"
     subtask: str | None = None
+    delay: float = 0
 
     @property
     def told(self) -> dict[str, str]:

@@ -119,6 +119,8 @@ class NodeRun:
         handler = self._node.handler
         if handler is None:
             raise TypeError("only a node with a handler can be run")
+        if self._node.delay:
+            await self._shared.clock.sleep(self._node.delay)
         returned = await self._shared.handlers.call(self._node.key, handler, ctx, call.desk)
         if self._call is call:  # else somebody has ended the node meanwhile
             self._call = None

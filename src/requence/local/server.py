@@ -10,14 +10,16 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from requence._client import Client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
 from requence.local.act import outcome_of
+from requence.local.context import NodeContext
 from requence.local.graph import Graph
 from requence.local.runtime import Runtime, Settings
 from requence.local.template import TaskTemplate
+from requence.local.testkit import NOT_GIVEN, ServerClock, StartedTask, started_task, stub_graph
 
 __all__ = ["LocalServer"]
 
@@ -38,7 +40,7 @@ class LocalServer:
     were interrupted run again from their start, so a handler may be called more than once for one task.
 
     Args:
-        *templates: What can be started.
+        *templates: What can be started. There may be none, for a server that only has stubs.
         port: The port; 0 takes the one that `db` was last served on, else a free one. Default 0.
         db: The SQLite file to keep everything in; it is created if need be, readable by its owner only. Default:
             None, everything is gone when the server stops.
@@ -97,6 +99,55 @@ class LocalServer:
         environment stays as it is: child processes do not see it.
         """
         return default_client_set_to(self.client)
+
+    @property
+    def clock(self) -> ServerClock:
+        """The server's clock, which tests can move on: `server.clock.advance(3600)`."""
+        return ServerClock(self._started)
+
+    def stub(
+        self,
+        template: str,
+        fn: Callable[[NodeContext], Any] | None = None,
+        /,
+        *,
+        result: Any = NOT_GIVEN,
+        error: str | None = None,
+        updates: Sequence[Any] = (),
+        delay: float = 0,
+    ) -> None:
+        """Lets tasks of a template do what a test says, from now on; whether the server has that template or not.
+
+        Such a task has one node, `stub`. An input schema of a template that the server has still counts.
+
+        Args:
+            template: The template's name.
+            fn: A handler, of any kind; then result, error and updates are left out.
+            result: The result of each task: any JSON. Default: None, or the last of the updates.
+            error: If given, each task fails with this text.
+            updates: The data of updates that come before that.
+            delay: How many seconds of the server's clock each task takes. Default: 0.
+
+        Raises:
+            ConfigurationError: The arguments contradict each other, or a value is not JSON.
+        """
+        graph = stub_graph(template, fn, result=result, error=error, updates=updates, delay=delay)
+        self._started.call(lambda engine: engine.templates.put(graph))
+
+    def started(self, template: str | None = None) -> list[StartedTask]:
+        """Returns the tasks that were started and are still kept, in that order, as they are now.
+
+        Args:
+            template: Only those of this template. Default: all.
+        """
+        return self._started.call(lambda engine: [started_task(state) for state in engine.tasks(template)])
+
+    def reset(self) -> None:
+        """Makes the server as new, between tests: all tasks are removed, handlers are told, stubs are gone.
+
+        Token, URL and clock stay as they are, and positions of the stream of all tasks go on.
+        """
+        self._started.call(lambda engine: engine.reset())
 
     def act(self, key: str, /, *, result: object = None, error: str | None = None) -> None:
         """Ends a node whose handler has called `ctx.defer`, as `POST /act/{key}` does.
@@ -177,8 +228,6 @@ def _graphs(templates: Sequence[object]) -> dict[str, Graph]:
                 raise ConfigurationError(f'Two templates have the name "{inner.name}"')
             if inner not in waiting:
                 waiting.append(inner)
-    if not graphs:
-        raise ConfigurationError("LocalServer needs at least one TaskTemplate")
     return graphs
 
 
