@@ -33,7 +33,7 @@ __all__ = ["Engine"]
 
 _log = logging.getLogger("requence.local")
 
-_RECOVERY_SECONDS = 5.0
+_RECOVERY_SECONDS = 2.0
 _CLEANUP_SECONDS = 1.0
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +28,7 @@ _log = logging.getLogger("requence.local")
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
+_CALL_SECONDS = 30.0
 _HANDLER_SECONDS = 2.0
 
 
@@ -95,7 +96,10 @@ class Runtime:
         async def on_loop() -> T:
             return asked()
 
-        return asyncio.run_coroutine_threadsafe(on_loop(), loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(on_loop(), loop).result(_CALL_SECONDS)
+        except (CancelledError, TimeoutError):  # it was stopped just now
+            raise UsageError("The local server does not answer any more") from None
 
     def stop(self) -> None:
         """Stops the server: streams end, handlers are told, and nothing of it is left behind.
