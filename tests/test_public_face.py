@@ -89,7 +89,20 @@ PUBLIC: dict[str, list[str]] = {
         "UnauthorizedError",
         "UsageError",
     ],
-    "requence.local": ["DebugLog", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"],
+    "requence.local": [
+        "AnyOf",
+        "DebugLog",
+        "LocalServer",
+        "Node",
+        "NodeContext",
+        "NodeOutput",
+        "OnFail",
+        "ServerClock",
+        "StartedTask",
+        "Subtask",
+        "TaskTemplate",
+        "any_of",
+    ],
 }
 
 # Modules that users import; where one is loaded it is an attribute of its package.

@@ -220,6 +220,14 @@ def two_places(tmp_path: Path) -> tuple[list[str], int, str]:
     return [DIGEST, "--memory", "--db", "x.db"], 2, "exclude each other"
 
 
+def no_duration(tmp_path: Path) -> tuple[list[str], int, str]:
+    return [DIGEST, "--memory", "--retention", "7 days"], 2, "--retention takes 90s, 30m, 12h, 7d or forever"
+
+
+def too_long(tmp_path: Path) -> tuple[list[str], int, str]:
+    return [DIGEST, "--memory", "--retention", "99999d"], 2, "36500 days"
+
+
 def no_folder(tmp_path: Path) -> tuple[list[str], int, str]:
     return [DIGEST, "--db", "a/b/c.db"], 2, "a/b"
 
@@ -235,6 +243,8 @@ def no_folder(tmp_path: Path) -> tuple[list[str], int, str]:
         broken_code,
         broken_template,
         two_places,
+        no_duration,
+        too_long,
         no_folder,
     ],
 )

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["local"]
 
 _NEEDED = ("jsonschema", "starlette", "uvicorn")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DEFAULT_DB = Path(".requence", "local.db")
 
 
@@ -55,7 +57,10 @@ def local(
         ),
     ] = None,
     memory: Annotated[bool, typer.Option("--memory", help="Keep nothing when the server stops.")] = False,
-    workers: Annotated[int, typer.Option(min=1, max=10_000, help="How many tasks run at once.")] = 8,
+    workers: Annotated[int, typer.Option(min=1, max=10_000, help="How many handlers run at once.")] = 8,
+    retention: Annotated[
+        str, typer.Option(help="How long tasks are kept after their end: 90s, 30m, 12h, 7d or forever.")
+    ] = "7d",
 ) -> None:
     """Serve every TaskTemplate of a file or module on this machine.
 
@@ -66,6 +71,7 @@ def local(
         _fail("The local server needs packages that are not installed: pip install 'requence[local]'")
     if memory and db is not None:
         _fail("--db and --memory exclude each other")
+    kept = _duration(retention)
     templates = _templates(target)
 
     from requence.local import LocalServer
@@ -73,7 +79,7 @@ def local(
     _show_logs()
     try:
         place = None if memory else _with_folder(db or _DEFAULT_DB)
-        with LocalServer(*templates, port=port, db=place, workers=workers) as server:
+        with LocalServer(*templates, port=port, db=place, workers=workers, retention=kept) as server:
             raise typer.Exit(_serve(server, templates, place, command))
     except ConfigurationError as error:
         _fail(str(error), error.hint)
@@ -91,6 +97,19 @@ def _serve(
     typer.echo(f"export REQUENCE_ACCESS_TOKEN={server.access_token}\n\nPress Ctrl-C to stop.")
     _wait_for_signal()
     return 0
+
+
+def _duration(text: str) -> timedelta | None:
+    if text == "forever":
+        return None
+    number, unit = text[:-1], _UNITS.get(text[-1:])
+    # Ten digits at most: more days than that no calendar has.
+    if unit is None or not (number.isascii() and number.isdigit()) or len(number) > 10:
+        _fail(f"--retention takes 90s, 30m, 12h, 7d or forever, not {text}")
+    try:
+        return timedelta(**{unit: int(number)})
+    except OverflowError:
+        _fail(f"--retention is too long: {text}", "use forever")
 
 
 def _show_logs() -> None:

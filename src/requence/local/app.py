@@ -18,11 +18,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from requence.local import page
+from requence.local.act import outcome_from_body
 from requence.local.address import Address
 from requence.local.contract import FinalizeRequest, InvalidRequestError, WatchRequest
-from requence.local.engine import Engine, NotStartableError, UnknownTaskError, UnknownTemplateError
+from requence.local.engine import Engine
 from requence.local.events import frame, frame_among_all
 from requence.local.json_values import compact
+from requence.local.refusals import NotStartableError, UnknownKeyError, UnknownTaskError, UnknownTemplateError
 
 __all__ = ["TaskApi"]
 
@@ -36,6 +38,7 @@ _DISCARD_SECONDS = 10.0
 
 _STATUS: dict[type[Exception], int] = {
     InvalidRequestError: 400,
+    UnknownKeyError: 404,
     UnknownTaskError: 404,
     UnknownTemplateError: 404,
     NotStartableError: 409,
@@ -73,6 +76,7 @@ class TaskApi:
             self._operation("POST", "/task/protect/{task_id}", self._protect),
             self._operation("POST", "/task/ack/{task_id}", self._ack),
             self._operation("GET", "/task/{task_id}", self._get),
+            Route("/act/{key}", self._act, methods=["POST"]),
             Route("/tasks/{task_id}", self._page, methods=["GET"]),
             Route(page.STYLE_PATH, self._style, methods=["GET"]),
         ]
@@ -92,7 +96,9 @@ class TaskApi:
             given = request.headers.get("authorization", "").encode("latin-1")
             if not hmac.compare_digest(given, self._authorization):
                 return _text(401, "The access token is missing, or it is not one of this server")
-            return await endpoint(request)
+            answer = await endpoint(request)
+            self._engine.journal.commit()  # what an answer tells is safe
+            return answer
 
         return Route(path, authorized, methods=[method])
 
@@ -169,6 +175,16 @@ class TaskApi:
     async def _get(self, request: Request) -> Response:
         state = self._engine.state(_segment(request, "task_id"))
         return Response(state.to_json(), media_type="application/json")
+
+    async def _act(self, request: Request) -> Response:
+        # The key is what opens this: no token, so that a link in a mail or a webhook can do it.
+        body = await _body(request, self._max_payload_size)
+        if body is None:
+            text = f"The body is larger than {self._max_payload_size} bytes"
+            return _text(413, text, {"Connection": "close"})
+        self._engine.act(_segment(request, "key"), outcome_from_body(body))
+        self._engine.journal.commit()
+        return _text(200, "")
 
     async def _page(self, request: Request) -> Response:
         task_id = _segment(request, "task_id")

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, ValidationError
 
-__all__ = ["FinalizeRequest", "InvalidRequestError", "WatchRequest", "check_input", "check_schema"]
+__all__ = [
+    "ACK_REQUIRED",
+    "FinalizeRequest",
+    "InvalidRequestError",
+    "WatchRequest",
+    "check_input",
+    "check_schema",
+    "read_json",
+    "result_misfit",
+]
+
+# How the text of a request ends whose outcome waits for a confirmation: what the store can look for.
+ACK_REQUIRED = '"requireAck":true}'
 
 _SHOWN_PROBLEMS = 5
 _SHOWN_CHARACTERS = 300
@@ -55,7 +67,7 @@ class FinalizeRequest:
         return cls(value["name"], value["input"], int(value["priority"]), value["requireAck"])
 
     def to_json(self) -> str:
-        """Returns the request as JSON text, as `from_body` reads it."""
+        """Returns the request as JSON text, as `from_body` reads it; it ends with `ACK_REQUIRED` or does not."""
         return compact(
             {
                 "name": self.name,
@@ -102,8 +114,13 @@ class WatchRequest:
         return cls(0, since)
 
 
-def check_schema(template: str, schema: Mapping[str, object]) -> None:
-    """Checks that a template's input schema is a JSON Schema (Draft 2020-12).
+def check_schema(template: str, which: str, schema: Mapping[str, object]) -> None:
+    """Checks that a schema of a template is a JSON Schema (Draft 2020-12).
+
+    Args:
+        template: The template's name.
+        which: What the schema is called in errors.
+        schema: The schema.
 
     Raises:
         ConfigurationError: It is not.
@@ -113,13 +130,13 @@ def check_schema(template: str, schema: Mapping[str, object]) -> None:
 
     given: object = schema
     if not isinstance(given, dict):
-        raise ConfigurationError(f'input_schema of the template "{template}" must be a dict')
+        raise ConfigurationError(f'{which} of the template "{template}" must be a dict')
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        problem = _described("input_schema", error)
+        problem = _described(which, error)
         raise ConfigurationError(
-            f'The input_schema of the template "{template}" is not valid: {problem}'
+            f'The {which} of the template "{template}" is not valid: {problem}'
         ) from None
 
 
@@ -129,21 +146,45 @@ def check_input(template: str, schema: Mapping[str, object], value: object) -> N
     Raises:
         InvalidRequestError: It does not fit; the message names the fields.
     """
-    from referencing.exceptions import Unresolvable
-
     try:
-        problems = _problems(_validator(schema), "input", value)
-    except Unresolvable as error:
-        raise InvalidRequestError(
-            f'The input_schema of the template "{template}" refers to something that is not part of it: {error}'
-        ) from None
-    except RecursionError:
-        raise InvalidRequestError("input: nested too deeply to be checked") from None
+        problems = _misfit(schema, "input", value)
+    except _UncheckableError as error:
+        raise InvalidRequestError(f'The input_schema of the template "{template}" {error}') from None
     if problems:
         raise InvalidRequestError(f'The input does not fit the template "{template}": {problems}')
 
 
-def _read(schema: str, body: bytes) -> dict[str, Any]:
+def result_misfit(exit_name: str | None, schema: Mapping[str, object], value: object) -> str | None:
+    """Returns why a task's result does not meet the schema of the exit, for people; None if it does."""
+    which = "the exit" if exit_name is None else f'the exit "{exit_name}"'
+    try:
+        problems = _misfit(schema, "result", value)
+    except _UncheckableError as error:
+        return f"The output_schema of {which} {error}"
+    return f"The result does not fit the output_schema of {which}: {problems}" if problems else None
+
+
+class _UncheckableError(Exception):
+    """Nothing can be said about a value, because of its schema."""
+
+
+def _misfit(schema: Mapping[str, object], root: str, value: object) -> str:
+    from referencing.exceptions import Unresolvable
+
+    try:
+        return _problems(_validator(schema), root, value)
+    except Unresolvable as error:
+        raise _UncheckableError(f"refers to something that is not part of it: {error}") from None
+    except RecursionError:
+        return f"{root}: nested too deeply to be checked"
+
+
+def read_json(body: bytes) -> Any:
+    """Reads a body that is any JSON.
+
+    Raises:
+        InvalidRequestError: It is not JSON, or nested too deeply.
+    """
     try:
         value = json.loads(body, parse_constant=_refuse_constant)
         if is_too_deep(value):
@@ -155,6 +196,11 @@ def _read(schema: str, body: bytes) -> dict[str, Any]:
         raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
         raise InvalidRequestError(f"The body is not JSON: {error}") from None
+    return value
+
+
+def _read(schema: str, body: bytes) -> dict[str, Any]:
+    value = read_json(body)
     if problems := _problems(_contract_validator(schema), "", value):
         raise InvalidRequestError(f"The body is not a {schema}: {problems}")
     checked: dict[str, Any] = value

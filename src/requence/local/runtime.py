@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from requence._token import encode_access_token
+from requence.exceptions import UsageError
 from requence.local.address import Address, bind
 from requence.local.engine import Engine
 from requence.local.graph import Graph
@@ -19,10 +22,13 @@ from requence.local.store import Store
 
 __all__ = ["Runtime", "Settings"]
 
+T = TypeVar("T")
+
 _log = logging.getLogger("requence.local")
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
+_CALL_SECONDS = 30.0
 _HANDLER_SECONDS = 2.0
 
 
@@ -36,6 +42,7 @@ class Settings:
     host: str
     workers: int
     max_payload_size: int
+    retention: timedelta | None
 
 
 class Runtime:
@@ -67,6 +74,32 @@ class Runtime:
             undo.callback(self._end_thread)
             self._up.result(_START_SECONDS)
             undo.pop_all()
+
+    def call(self, ask: Callable[[Engine], T]) -> T:
+        """Asks the engine something from any thread; what it has written by then is safe.
+
+        Raises:
+            UsageError: The server has ended, because of an error.
+        """
+        engine, loop = self._engine, self._loop
+        if engine is None or loop is None or not self._thread.is_alive():
+            raise UsageError("The local server does not run any more")
+
+        def asked() -> T:
+            answer = ask(engine)
+            engine.journal.commit()
+            return answer
+
+        if threading.current_thread() is self._thread:
+            return asked()
+
+        async def on_loop() -> T:
+            return asked()
+
+        try:
+            return asyncio.run_coroutine_threadsafe(on_loop(), loop).result(_CALL_SECONDS)
+        except (CancelledError, TimeoutError):  # it was stopped just now
+            raise UsageError("The local server does not answer any more") from None
 
     def stop(self) -> None:
         """Stops the server: streams end, handlers are told, and nothing of it is left behind.
@@ -114,7 +147,9 @@ class Runtime:
         from requence.local.http_server import serve
 
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        engine = self._engine = Engine(self._settings.graphs, self._store, self._settings.workers)
+        engine = self._engine = Engine(
+            self._settings.graphs, self._store, self._settings.workers, self._settings.retention
+        )
         api = TaskApi(
             engine,
             self.address,
@@ -123,6 +158,7 @@ class Runtime:
             max_payload_size=self._settings.max_payload_size,
         )
         engine.recover()
+        engine.clean()
         async with serve(api.asgi(), self._listener):
             self._up.set_result(None)
             await self._leave.wait()

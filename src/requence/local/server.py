@@ -6,18 +6,24 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from requence._client import Client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
+from requence.local.act import outcome_of
+from requence.local.context import NodeContext
 from requence.local.graph import Graph
 from requence.local.runtime import Runtime, Settings
 from requence.local.template import TaskTemplate
+from requence.local.testkit import NOT_GIVEN, ServerClock, StartedTask, started_task, stub_graph
 
 __all__ = ["LocalServer"]
+
+_LONGEST = timedelta(days=36_500)
 
 
 class LocalServer:
@@ -34,14 +40,16 @@ class LocalServer:
     were interrupted run again from their start, so a handler may be called more than once for one task.
 
     Args:
-        *templates: What can be started.
+        *templates: What can be started. There may be none, for a server that only has stubs.
         port: The port; 0 takes the one that `db` was last served on, else a free one. Default 0.
         db: The SQLite file to keep everything in; it is created if need be, readable by its owner only. Default:
             None, everything is gone when the server stops.
         host: "localhost" or an address of the loopback interface. Default "127.0.0.1".
-        workers: How many tasks run at once, and how many plain functions of theirs in threads at once.
-            Default 8.
+        workers: How many handlers run at once. More wait for their turn: those of the most urgent task first, then
+            those of the oldest. Default 8.
         max_payload_size: The largest body that starts a task, in bytes. Default 4 MiB.
+        retention: How long a task is kept after its end, with its updates, unless it is protected; None for ever.
+            Default 7 days.
 
     Raises:
         ConfigurationError: A template has no nodes, two have the same name, or a number is out of its range; on
@@ -56,6 +64,7 @@ class LocalServer:
         host: str = "127.0.0.1",
         workers: int = 8,
         max_payload_size: int = 4 * 2**20,
+        retention: timedelta | None = timedelta(days=7),
     ) -> None:
         self._settings = Settings(
             graphs=_graphs(templates),
@@ -64,6 +73,7 @@ class LocalServer:
             host=host,
             workers=_checked("workers", workers, 1, 10_000),
             max_payload_size=_checked("max_payload_size", max_payload_size, 1, 2**31),
+            retention=_checked_retention(retention),
         )
         self._runtime: Runtime | None = None
 
@@ -89,6 +99,73 @@ class LocalServer:
         environment stays as it is: child processes do not see it.
         """
         return default_client_set_to(self.client)
+
+    @property
+    def clock(self) -> ServerClock:
+        """The server's clock, which tests can move on: `server.clock.advance(3600)`."""
+        return ServerClock(self._started)
+
+    def stub(
+        self,
+        template: str,
+        fn: Callable[[NodeContext], Any] | None = None,
+        /,
+        *,
+        result: Any = NOT_GIVEN,
+        error: str | None = None,
+        updates: Sequence[Any] = (),
+        delay: float = 0,
+    ) -> None:
+        """Lets tasks of a template do what a test says, from now on; whether the server has that template or not.
+
+        Such a task has one node, `stub`. An input schema of a template that the server has still counts.
+
+        Args:
+            template: The template's name.
+            fn: A handler, of any kind; then result, error and updates are left out.
+            result: The result of each task: any JSON. Default: None, or the last of the updates.
+            error: If given, each task fails with this text.
+            updates: The data of updates that come before that.
+            delay: How many seconds of the server's clock each task takes. Default: 0.
+
+        Raises:
+            ConfigurationError: The arguments contradict each other, or a value is not JSON.
+        """
+        graph = stub_graph(template, fn, result=result, error=error, updates=updates, delay=delay)
+        self._started.call(lambda engine: engine.templates.put(graph))
+
+    def started(self, template: str | None = None) -> list[StartedTask]:
+        """Returns the tasks that were started and are still kept, in that order, as they are now.
+
+        Args:
+            template: Only those of this template. Default: all.
+        """
+        return self._started.call(lambda engine: [started_task(state) for state in engine.tasks(template)])
+
+    def reset(self) -> None:
+        """Makes the server as new, between tests: all tasks are removed, handlers are told, stubs are gone.
+
+        Token, URL and clock stay as they are, and positions of the stream of all tasks go on.
+        """
+        self._started.call(lambda engine: engine.reset())
+
+    def act(self, key: str, /, *, result: object = None, error: str | None = None) -> None:
+        """Ends a node whose handler has called `ctx.defer`, as `POST /act/{key}` does.
+
+        Args:
+            key: What `ctx.defer` returned.
+            result: The data of the node: any JSON. Default: None.
+            error: If given, the node fails with this text instead.
+
+        Raises:
+            ConfigurationError: The result is not JSON, or an error is given as well.
+            UsageError: Nothing waits for this key: it is wrong, or the node has ended.
+        """
+        outcome = outcome_of(result, error)
+        try:
+            self._started.call(lambda engine: engine.act(key, outcome))
+        except LookupError as problem:
+            raise UsageError(str(problem)) from None
 
     def __enter__(self) -> Self:
         if self._runtime is not None:
@@ -135,15 +212,31 @@ async def _aside(call: Callable[[], object]) -> None:
 
 def _graphs(templates: Sequence[object]) -> dict[str, Graph]:
     graphs: dict[str, Graph] = {}
+    served: dict[str, TaskTemplate] = {}
     for template in templates:
         if not isinstance(template, TaskTemplate):
             raise ConfigurationError(f"LocalServer takes TaskTemplates, not {type(template).__name__}")
-        if template.name in graphs:
+        if template.name in served:
             raise ConfigurationError(f'Two templates have the name "{template.name}"')
+        served[template.name] = template
+    waiting = list(served.values())
+    for template in waiting:
         graphs[template.name] = template.graph()
-    if not graphs:
-        raise ConfigurationError("LocalServer needs at least one TaskTemplate")
+        for inner in template.subtemplates:  # the templates of sub tasks are served without being named
+            known = served.setdefault(inner.name, inner)
+            if known is not inner:
+                raise ConfigurationError(f'Two templates have the name "{inner.name}"')
+            if inner not in waiting:
+                waiting.append(inner)
     return graphs
+
+
+def _checked_retention(value: object) -> timedelta | None:
+    if value is not None and (not isinstance(value, timedelta) or not timedelta() <= value <= _LONGEST):
+        raise ConfigurationError(
+            f"retention must be a timedelta of at most {_LONGEST.days} days or None, not {value!r}"
+        )
+    return value
 
 
 def _checked(name: str, value: object, least: int, most: int) -> int:
