@@ -23,7 +23,9 @@ OPERATIONS = [
     for method, operation in methods.items()
     if method in ("get", "post")
 ]
+WITHOUT_TOKEN = [entry for entry in OPERATIONS if entry[2].get("security") == []]
 BUILT = [entry for entry in OPERATIONS if not entry[2].get("x-local-missing")]
+WITH_TOKEN = [entry for entry in BUILT if entry not in WITHOUT_TOKEN]
 MISSING = [entry for entry in OPERATIONS if entry[2].get("x-local-missing")]
 
 BODIES = [
@@ -77,12 +79,21 @@ def test_every_answer_is_one_of_the_list(
     assert {caller.status(method, path, body, bearer) for body in BODIES for bearer in bearers} <= allowed
 
 
-@pytest.mark.parametrize(("method", "path", "operation"), BUILT, ids=name)
+@pytest.mark.parametrize(("method", "path", "operation"), WITH_TOKEN, ids=name)
 def test_without_the_token_nothing_is_answered(
     caller: Caller, method: str, path: str, operation: dict[str, Any]
 ) -> None:
     assert caller.status(method, path) == 401
     assert caller.status(method, path, bearer="wrong") == 401
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), WITHOUT_TOKEN, ids=name)
+def test_where_no_token_is_wanted_none_is_looked_at(
+    caller: Caller, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    """The key in the URL is what counts, and a wrong one is told nothing."""
+    answers = {caller.status(method, path, b"x", bearer) for bearer in (None, "wrong", caller.bearer)}
+    assert answers == {404}
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), MISSING, ids=name)

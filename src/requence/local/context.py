@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
+
+from requence.exceptions import UsageError
 
 __all__ = ["DebugLog", "NodeAborted", "NodeContext", "NodeData"]
 
@@ -62,6 +64,10 @@ class NodeData(Mapping[str, Any]):
         return f"NodeData({dict(self)!r})"
 
 
+def _no_files(reference: object) -> BinaryIO:  # noqa: ARG001 (what a server's own function takes)
+    raise UsageError("There is no server whose files could be opened; for a unit test give open_file=")
+
+
 def _no_data() -> Mapping[str, Any]:
     return {}
 
@@ -81,6 +87,8 @@ class NodeContext:
         terminated: Set when nobody waits for the handler any more, because the task was aborted or has failed
             or the server stops. A handler that takes long looks at it from time to time
             (`ctx.terminated.is_set()`, `ctx.terminated.wait(1)`) and returns; what it returns then is dropped.
+        open_file: How `file` opens what a reference stands for. For a unit test give your own, for instance
+            `lambda reference: io.BytesIO(b"…")`.
     """
 
     input: Any = None
@@ -89,6 +97,26 @@ class NodeContext:
     node_data: Mapping[str, Any] = field(default_factory=_no_data)
     debug: DebugLog = field(default_factory=DebugLog)
     terminated: threading.Event = field(default_factory=threading.Event)
+    open_file: Callable[[object], BinaryIO] = field(default=_no_files, repr=False)
+
+    def file(self, reference: object) -> BinaryIO:
+        """Opens the content of a file or stream that arrived in the input.
+
+        ```python
+        with ctx.file(ctx.input["invoice"]) as content:
+            text = content.read().decode()
+        ```
+
+        Args:
+            reference: What stands for it in the input, a dict with `url`; or that URL.
+
+        Returns:
+            A binary file, open for reading; close it.
+
+        Raises:
+            UsageError: It is no file or stream of this server, or not all of it has arrived.
+        """
+        return self.open_file(reference)
 
     def abort(self, reason: str | None = None) -> NoReturn:
         """Leaves the handler; the node fails with this reason. Never returns.

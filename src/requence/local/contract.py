@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -45,13 +45,18 @@ class FinalizeRequest:
     require_ack: bool
 
     @classmethod
-    def from_body(cls, body: bytes) -> FinalizeRequest:
-        """Reads the body of a request.
+    def from_body(cls, body: bytes, fetch: Callable[[str], bytes]) -> FinalizeRequest:
+        """Reads the body of a request. A claim check in place of one of its values is resolved first.
+
+        Args:
+            body: The body.
+            fetch: Returns the JSON text behind the URL of a claim check; raises `InvalidRequestError` if there is
+                none.
 
         Raises:
             InvalidRequestError: It is not what the contract describes.
         """
-        value = _read("FinalizeRequest", body)
+        value = _checked("FinalizeRequest", _without_claim_checks(_parsed("The body", body), fetch))
         return cls(value["name"], value["input"], int(value["priority"]), value["requireAck"])
 
     def to_json(self) -> str:
@@ -95,7 +100,7 @@ class WatchRequest:
         Raises:
             InvalidRequestError: It is not what the contract describes, or `since` is not a time.
         """
-        value = _read("WatchAllRequest" if of_all else "WatchRequest", body)
+        value = _checked("WatchAllRequest" if of_all else "WatchRequest", _parsed("The body", body))
         since = "" if value["since"] is None else time_text(_time(value["since"]))
         if "lastPosition" in value:  # then it alone counts
             return cls(int(value["lastPosition"]), "")
@@ -143,18 +148,37 @@ def check_input(template: str, schema: Mapping[str, object], value: object) -> N
         raise InvalidRequestError(f'The input does not fit the template "{template}": {problems}')
 
 
-def _read(schema: str, body: bytes) -> dict[str, Any]:
+def _parsed(what: str, text: bytes) -> Any:
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
         if is_too_deep(value):
-            raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels")
+            raise InvalidRequestError(f"{what} is nested deeper than {MAX_DEPTH} levels")
         compact(value)  # a number such as 1e999 is read as infinity, which could not be written again
     except InvalidRequestError:
         raise
     except RecursionError:
-        raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels") from None
+        raise InvalidRequestError(f"{what} is nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
-        raise InvalidRequestError(f"The body is not JSON: {error}") from None
+        raise InvalidRequestError(f"{what} is not JSON: {error}") from None
+    return value
+
+
+def _without_claim_checks(value: Any, fetch: Callable[[str], bytes]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    return {name: _resolved(name, part, fetch) for name, part in fields.items()}
+
+
+def _resolved(name: str, value: Any, fetch: Callable[[str], bytes]) -> Any:
+    match value:
+        case {"__REQUENCE_type": "ClaimCheck", "url": str(url)}:
+            return _parsed(f"The content of the claim check in {name}", fetch(url))
+        case _:
+            return value
+
+
+def _checked(schema: str, value: Any) -> dict[str, Any]:
     if problems := _problems(_contract_validator(schema), "", value):
         raise InvalidRequestError(f"The body is not a {schema}: {problems}")
     checked: dict[str, Any] = value

@@ -55,6 +55,17 @@ _STEPS = (
     DROP TABLE events;
     ALTER TABLE numbered_events RENAME TO events;
     """,
+    """
+    CREATE TABLE files (
+        id TEXT PRIMARY KEY,
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        mime TEXT NOT NULL,
+        max_size INTEGER NOT NULL,
+        size INTEGER,
+        broken TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX files_of_task ON files (task_id);
+    """,
 )
 
 

@@ -6,11 +6,12 @@ import asyncio
 import heapq
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import BinaryIO
 
 from requence.local import events
 from requence.local.contract import FinalizeRequest, check_input
@@ -52,11 +53,18 @@ class Engine:
         graphs: The templates' plans by name.
         store: The log.
         slots: How many tasks run at once, and how many handlers run in threads at once.
+        open_file: Opens for handlers what a reference to a file stands for.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph], store: Store, slots: int) -> None:
+    def __init__(
+        self,
+        graphs: Mapping[str, Graph],
+        store: Store,
+        slots: int,
+        open_file: Callable[[object], BinaryIO],
+    ) -> None:
         self.journal = Journal(store)
-        self.handlers = Handlers(slots)
+        self.handlers = Handlers(slots, open_file)
         self._graphs = graphs
         self._store = store
         self._slots = slots

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from requence.exceptions import RequenceError
 from requence.local.context import NodeAborted, NodeContext
@@ -28,9 +28,15 @@ _GENERIC = (Exception, RuntimeError, ValueError)
 
 
 class Handlers:
-    """Calls handlers, at most `limit` in threads at once."""
+    """Calls handlers, at most `limit` in threads at once.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: How many at once.
+        open_file: Opens for them what a reference to a file stands for.
+    """
+
+    def __init__(self, limit: int, open_file: Callable[[object], BinaryIO]) -> None:
+        self.open_file = open_file
         self._places = asyncio.Semaphore(limit)
         self._threads: set[threading.Thread] = set()
 

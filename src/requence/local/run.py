@@ -88,6 +88,7 @@ class Run:
             node_data=NodeData(succeeded),
             debug=self._debug,
             terminated=self._terminated,
+            open_file=self._handlers.open_file,
         )
 
     def _settle(self, node: NodePlan, outcome: Outcome) -> bool:

@@ -36,6 +36,7 @@ class Settings:
     host: str
     workers: int
     max_payload_size: int
+    max_file_size: int
 
 
 class Runtime:
@@ -60,6 +61,8 @@ class Runtime:
             self._listener, self.address = bind(settings.host, self._wanted_port())
             undo.callback(self._listener.close)
             self._store.remember("port", str(self.address.port))
+            self._files = self._store.files(_beside(settings.db), settings.max_file_size)
+            undo.callback(self._files.close)
             self._bearer = self._store.secret("bearer")
             self.access_token = encode_access_token(self._bearer, self.address.url)
             self._thread = threading.Thread(target=self._work, name="requence-local", daemon=True)
@@ -85,6 +88,7 @@ class Runtime:
                 "The local server did not stop in time; a coroutine handler keeps its event loop busy"
             )
             return
+        self._files.close()
         self._store.close()
 
     def _end_thread(self) -> None:
@@ -114,16 +118,26 @@ class Runtime:
         from requence.local.http_server import serve
 
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        engine = self._engine = Engine(self._settings.graphs, self._store, self._settings.workers)
+        engine = self._engine = Engine(
+            self._settings.graphs, self._store, self._settings.workers, self._files.opened
+        )
         api = TaskApi(
             engine,
             self.address,
             bearer=self._bearer,
             page_secret=self._store.secret("page"),
             max_payload_size=self._settings.max_payload_size,
+            max_file_size=self._settings.max_file_size,
+            files=self._files,
         )
         engine.recover()
         async with serve(api.asgi(), self._listener):
             self._up.set_result(None)
             await self._leave.wait()
+            self._files.stop()
             await engine.stop()
+
+
+def _beside(db: Path | None) -> Path | None:
+    """The folder for the contents of files, beside the database."""
+    return None if db is None else db.with_name(f"{db.name}.files")

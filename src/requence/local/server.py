@@ -42,6 +42,7 @@ class LocalServer:
         workers: How many tasks run at once, and how many plain functions of theirs in threads at once.
             Default 8.
         max_payload_size: The largest body that starts a task, in bytes. Default 4 MiB.
+        max_file_size: The largest file or stream, in bytes. Default 100 MiB.
 
     Raises:
         ConfigurationError: A template has no nodes, two have the same name, or a number is out of its range; on
@@ -56,6 +57,7 @@ class LocalServer:
         host: str = "127.0.0.1",
         workers: int = 8,
         max_payload_size: int = 4 * 2**20,
+        max_file_size: int = 100 * 2**20,
     ) -> None:
         self._settings = Settings(
             graphs=_graphs(templates),
@@ -64,6 +66,7 @@ class LocalServer:
             host=host,
             workers=_checked("workers", workers, 1, 10_000),
             max_payload_size=_checked("max_payload_size", max_payload_size, 1, 2**31),
+            max_file_size=_checked("max_file_size", max_file_size, 1, 2**50),
         )
         self._runtime: Runtime | None = None
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from requence.local import database
 from requence.local.contract import FinalizeRequest
 from requence.local.events import TERMINAL, Event, Stamped
+from requence.local.files import Files
+from requence.local.keys import Keys
 
 __all__ = ["Store", "TaskRecord"]
 
@@ -77,6 +79,15 @@ class Store:
             value = secrets.token_urlsafe(32)
             self.remember(key, value)
         return value
+
+    def files(self, folder: Path | None, limit: int) -> Files:
+        """Returns the files and streams of the tasks.
+
+        Args:
+            folder: Where their contents lie; None for a temporary folder.
+            limit: The largest content in bytes.
+        """
+        return Files(self._db, folder, Keys(self.secret("files")), limit)
 
     def add_task(self, task_id: str, template: str, at: str) -> None:
         """Writes down a prepared task."""
