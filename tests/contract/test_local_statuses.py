@@ -24,9 +24,7 @@ OPERATIONS = [
     if method in ("get", "post")
 ]
 WITHOUT_TOKEN = [entry for entry in OPERATIONS if entry[2].get("security") == []]
-BUILT = [entry for entry in OPERATIONS if not entry[2].get("x-local-missing")]
-WITH_TOKEN = [entry for entry in BUILT if entry not in WITHOUT_TOKEN]
-MISSING = [entry for entry in OPERATIONS if entry[2].get("x-local-missing")]
+WITH_TOKEN = [entry for entry in OPERATIONS if entry not in WITHOUT_TOKEN]
 
 BODIES = [
     b"",
@@ -70,7 +68,7 @@ def caller() -> Iterator[Caller]:
         yield Caller(server)
 
 
-@pytest.mark.parametrize(("method", "path", "operation"), BUILT, ids=name)
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=name)
 def test_every_answer_is_one_of_the_list(
     caller: Caller, method: str, path: str, operation: dict[str, Any]
 ) -> None:
@@ -94,11 +92,3 @@ def test_where_no_token_is_wanted_none_is_looked_at(
     """The key in the URL is what counts, and a wrong one is told nothing."""
     answers = {caller.status(method, path, b"x", bearer) for bearer in (None, "wrong", caller.bearer)}
     assert answers == {404}
-
-
-@pytest.mark.parametrize(("method", "path", "operation"), MISSING, ids=name)
-def test_what_is_marked_as_missing_is_missing(
-    caller: Caller, method: str, path: str, operation: dict[str, Any]
-) -> None:
-    """So that whoever builds it takes the mark away."""
-    assert caller.status(method, path, bearer=caller.bearer) == 404

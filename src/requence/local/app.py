@@ -23,6 +23,7 @@ from requence.local.events import frame, frame_among_all
 from requence.local.file_api import FileApi
 from requence.local.files import AlreadySentError, Files, UnknownKeyError
 from requence.local.gate import Gate
+from requence.local.python_types import type_files
 
 __all__ = ["TaskApi"]
 
@@ -82,6 +83,7 @@ class TaskApi:
             self._operation("POST", "/task/abort/{task_id}", self._abort),
             self._operation("POST", "/task/protect/{task_id}", self._protect),
             self._operation("POST", "/task/ack/{task_id}", self._ack),
+            self._operation("GET", "/task/types/python", self._types),
             self._operation("GET", "/task/{task_id}", self._get),
             Route("/files/upload/{key}", self._upload, methods=["POST"]),
             Route("/files/{key}", self._file_api.download, methods=["GET"]),
@@ -185,6 +187,9 @@ class TaskApi:
     async def _get(self, request: Request) -> Response:
         state = self._engine.state(segment(request, "task_id"))
         return Response(state.to_json(), media_type="application/json")
+
+    async def _types(self, request: Request) -> Response:  # noqa: ARG002 (the signature of an endpoint)
+        return json_answer(type_files(self._engine.signatures()))
 
     async def _upload(self, request: Request) -> Response:
         return await self._file_api.upload(request, self._address.url)

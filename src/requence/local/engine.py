@@ -19,6 +19,7 @@ from requence.local.events import Event
 from requence.local.graph import Graph
 from requence.local.handlers import Handlers
 from requence.local.journal import Journal
+from requence.local.python_types import Signature
 from requence.local.run import Run
 from requence.local.state import TaskState, fold
 from requence.local.store import Store, TaskRecord
@@ -151,6 +152,10 @@ class Engine:
             UnknownTaskError: There is no such task.
         """
         self._store.protect(self.record(task_id).id)
+
+    def signatures(self) -> list[Signature]:
+        """Returns what each template takes and gives."""
+        return [Signature(graph.name, graph.input_schema, ()) for graph in self._graphs.values()]
 
     def record(self, task_id: str) -> TaskRecord:
         """Returns what is known of a task beside its events.
