@@ -89,7 +89,16 @@ PUBLIC: dict[str, list[str]] = {
         "UnauthorizedError",
         "UsageError",
     ],
-    "requence.local": ["DebugLog", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"],
+    "requence.local": [
+        "DebugLog",
+        "Fault",
+        "Faults",
+        "LocalServer",
+        "Node",
+        "NodeContext",
+        "OnFail",
+        "TaskTemplate",
+    ],
 }
 
 # Modules that users import; where one is loaded it is an attribute of its package.

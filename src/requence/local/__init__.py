@@ -10,10 +10,11 @@ if any(find_spec(library) is None for library in ("jsonschema", "referencing", "
     raise ImportError("requence.local needs libraries that are not installed: pip install 'requence[local]'")
 
 from requence.local.context import DebugLog, NodeContext
+from requence.local.faults import Fault, Faults
 from requence.local.server import LocalServer
 from requence.local.template import Node, OnFail, TaskTemplate
 
-__all__ = ["DebugLog", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"]
+__all__ = ["DebugLog", "Fault", "Faults", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"]
 
 
 def __dir__() -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -20,9 +20,11 @@ from requence.local.answers import body, json_answer, segment, text, too_large
 from requence.local.contract import FinalizeRequest, InvalidRequestError, WatchRequest
 from requence.local.engine import Engine, NotStartableError, UnknownTaskError, UnknownTemplateError
 from requence.local.events import frame, frame_among_all
+from requence.local.faults import Faults
 from requence.local.file_api import FileApi
 from requence.local.files import AlreadySentError, Files, UnknownKeyError
 from requence.local.gate import Gate
+from requence.local.operations import Operations
 from requence.local.python_types import type_files
 
 __all__ = ["TaskApi"]
@@ -52,6 +54,9 @@ class TaskApi:
         max_payload_size: The largest body of finalize in bytes.
         max_file_size: The largest file or stream in bytes.
         files: Where files and streams are kept.
+        faults: What goes wrong on purpose.
+        strict: Whether answers and events are held against the contract before they are sent.
+        leaving: Set when the server stops.
     """
 
     def __init__(
@@ -64,54 +69,50 @@ class TaskApi:
         max_payload_size: int,
         max_file_size: int,
         files: Files,
+        faults: Faults,
+        strict: bool,
+        leaving: asyncio.Event,
     ) -> None:
         self._engine = engine
         self._address = address
-        self._authorization = f"Bearer {bearer}".encode()
         self._page_secret = page_secret
         self._limits = {"maxPayloadSize": max_payload_size, "maxFileSize": max_file_size}
         self._files = files
         self._file_api = FileApi(files, self._takes_files)
+        authorization = f"Bearer {bearer}".encode()
+        self._operations = Operations(authorization, faults, self._template_of, _STATUS, strict, leaving)
 
     def asgi(self) -> ASGIApp:
         """Returns the ASGI application."""
+        route, files = self._operations.route, self._file_api
         routes = [
-            self._operation("POST", "/task/prepare/{template}", self._prepare),
-            self._operation("POST", "/task/finalize/{task_id}", self._finalize),
-            self._operation("POST", "/task/watch/{task_id}", self._watch),
-            self._operation("POST", "/task/watch-all", self._watch_all),
-            self._operation("POST", "/task/abort/{task_id}", self._abort),
-            self._operation("POST", "/task/protect/{task_id}", self._protect),
-            self._operation("POST", "/task/ack/{task_id}", self._ack),
-            self._operation("GET", "/task/types/python", self._types),
-            self._operation("GET", "/task/{task_id}", self._get),
-            Route("/files/upload/{key}", self._upload, methods=["POST"]),
-            Route("/files/{key}", self._file_api.download, methods=["GET"]),
-            Route("/streams/register/{key}", self._register_stream, methods=["POST"]),
-            Route("/streams/{key}", self._file_api.send, methods=["POST"]),
-            Route("/streams/{key}", self._file_api.follow, methods=["GET"]),
+            route("prepare", "POST", "/task/prepare/{template}", self._prepare),
+            route("finalize", "POST", "/task/finalize/{task_id}", self._finalize),
+            route("watch", "POST", "/task/watch/{task_id}", self._watch),
+            route("watch_all", "POST", "/task/watch-all", self._watch_all),
+            route("abort", "POST", "/task/abort/{task_id}", self._abort),
+            route("protect", "POST", "/task/protect/{task_id}", self._protect),
+            route("ack", "POST", "/task/ack/{task_id}", self._ack),
+            route("types", "GET", "/task/types/python", self._types),
+            route("get", "GET", "/task/{task_id}", self._get),
+            route("upload", "POST", "/files/upload/{key}", self._upload, token=False),
+            route("download", "GET", "/files/{key}", files.download, token=False),
+            route("register_stream", "POST", "/streams/register/{key}", self._register_stream, token=False),
+            route("send_stream", "POST", "/streams/{key}", files.send, token=False),
+            route("download_stream", "GET", "/streams/{key}", files.follow, token=False),
             Route("/tasks/{task_id}", self._page, methods=["GET"]),
             Route(page.STYLE_PATH, self._style, methods=["GET"]),
         ]
         app = Starlette(
             routes=routes,
             exception_handlers={
-                HTTPException: _refused,
+                HTTPException: _nowhere,
                 ClientDisconnect: _unheard,
-                **dict.fromkeys(_STATUS, _refused),
+                UnknownTaskError: _nothing,
             },
         )
         app.router.redirect_slashes = False
         return Gate(app, self._address)
-
-    def _operation(self, method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
-        async def authorized(request: Request) -> Response:
-            given = request.headers.get("authorization", "").encode("latin-1")
-            if not hmac.compare_digest(given, self._authorization):
-                return text(401, "The access token is missing, or it is not one of this server")
-            return await endpoint(request)
-
-        return Route(path, authorized, methods=[method])
 
     async def _prepare(self, request: Request) -> Response:
         task_id = self._engine.prepare(segment(request, "template"))
@@ -156,19 +157,8 @@ class TaskApi:
         batches = self._engine.journal.follow(
             task_id, after=wanted.after, since=wanted.since, pause=_KEEP_ALIVE_SECONDS
         )
-
-        async def stream() -> AsyncIterator[bytes]:
-            async for batch in batches:
-                if not batch:
-                    yield b": keep-alive\n\n"
-                for event in batch:
-                    yield framed(event)
-                    await asyncio.sleep(0)  # lets the server notice that the client has left
-
-        # Without a length the server sends it chunked, so a reader sees each event at once.
-        return StreamingResponse(
-            stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        events = ([(event, framed(event)) for event in batch] async for batch in batches)
+        return self._operations.event_stream(request, "watch_all" if task_id is None else "watch", events)
 
     async def _abort(self, request: Request) -> Response:
         record = self._engine.record(segment(request, "task_id"))
@@ -210,6 +200,14 @@ class TaskApi:
         except UsageError as error:
             raise InvalidRequestError(f"The claim check cannot be resolved: {error}") from None
 
+    def _template_of(self, request: Request) -> str | None:
+        with suppress(HTTPException, UnknownTaskError):
+            if "template" in request.path_params:
+                return segment(request, "template")
+            if "task_id" in request.path_params:
+                return self._engine.record(segment(request, "task_id")).template
+        return None
+
     async def _page(self, request: Request) -> Response:
         task_id = segment(request, "task_id")
         given = request.query_params.get("key", "").encode("utf-8", "replace")
@@ -222,10 +220,12 @@ class TaskApi:
         return page.style()
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        return text(404, f"There is nothing at {request.method} {request.url.path}")
-    return text(_STATUS[type(error)], str(error))
+async def _nowhere(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
+    return text(404, f"There is nothing at {request.method} {request.url.path}")
+
+
+async def _nothing(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
+    return text(404, str(error))
 
 
 async def _unheard(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, ValidationError
 
-__all__ = ["FinalizeRequest", "InvalidRequestError", "WatchRequest", "check_input", "check_schema"]
+__all__ = [
+    "FinalizeRequest",
+    "InvalidRequestError",
+    "WatchRequest",
+    "check_input",
+    "check_schema",
+    "problems_with",
+]
 
 _SHOWN_PROBLEMS = 5
 _SHOWN_CHARACTERS = 300
@@ -178,8 +185,13 @@ def _resolved(name: str, value: Any, fetch: Callable[[str], bytes]) -> Any:
             return value
 
 
+def problems_with(schema: str, value: object) -> str:
+    """Returns what is wrong with a value for the contract's schema of this name; empty if nothing is."""
+    return _problems(_contract_validator(schema), "", value)
+
+
 def _checked(schema: str, value: Any) -> dict[str, Any]:
-    if problems := _problems(_contract_validator(schema), "", value):
+    if problems := problems_with(schema, value):
         raise InvalidRequestError(f"The body is not a {schema}: {problems}")
     checked: dict[str, Any] = value
     return checked

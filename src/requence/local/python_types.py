@@ -167,8 +167,8 @@ class _Writer:
         if len(schema.get("allOf", ())) == 1 and "properties" not in schema:
             return self.type_of(schema["allOf"][0], name, level + 1)
         kind = schema.get("type", "object" if "properties" in schema else None)
-        kinds = kind if isinstance(kind, list) else [kind]
-        return _union([self._of_kind(each, schema, name, level) for each in cast("list[object]", kinds)])
+        kinds = cast("list[object]", kind if isinstance(kind, list) else [kind])
+        return _union([self._of_kind(each, schema, name, level) for each in kinds])
 
     def _of_kind(self, kind: object, schema: Mapping[str, Any], name: str, level: int) -> str:
         if kind == "object":
@@ -206,15 +206,18 @@ class _Writer:
         """Returns what a reference into this document refers to, and a name for it."""
         if not isinstance(reference, str) or not reference.startswith("#"):
             return True, "Referred"
-        target: object = self._root
         steps = [step.replace("~1", "/").replace("~0", "~") for step in reference[1:].split("/")[1:]]
+        target: object = self._root
         for step in steps:
-            target = (
-                cast("Mapping[str, object]", target).get(step, True) if isinstance(target, Mapping) else True
-            )
+            target = _member(target, step)
         words = re.findall("[A-Za-z0-9]+", steps[-1]) if steps else []
         name = "".join(word[0].upper() + word[1:] for word in words)
         return target, name if name[:1].isalpha() else f"Def{name}"
+
+
+def _member(schema: object, name: str) -> object:
+    """Returns what a schema has under a name; True, which is anything, if it has nothing there."""
+    return cast("Mapping[str, object]", schema).get(name, True) if isinstance(schema, Mapping) else True
 
 
 def _typed_dict(name: str, fields: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from requence._token import encode_access_token
 from requence.local.address import Address, bind
 from requence.local.engine import Engine
+from requence.local.faults import Faults
 from requence.local.graph import Graph
 from requence.local.store import Store
 
@@ -37,6 +38,8 @@ class Settings:
     workers: int
     max_payload_size: int
     max_file_size: int
+    strict: bool
+    faults: Faults
 
 
 class Runtime:
@@ -129,6 +132,9 @@ class Runtime:
             max_payload_size=self._settings.max_payload_size,
             max_file_size=self._settings.max_file_size,
             files=self._files,
+            faults=self._settings.faults,
+            strict=self._settings.strict,
+            leaving=self._leave,
         )
         engine.recover()
         async with serve(api.asgi(), self._listener):

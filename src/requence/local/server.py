@@ -13,6 +13,7 @@ from typing import Self
 
 from requence._client import Client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
+from requence.local.faults import Faults
 from requence.local.graph import Graph
 from requence.local.runtime import Runtime, Settings
 from requence.local.template import TaskTemplate
@@ -43,6 +44,9 @@ class LocalServer:
             Default 8.
         max_payload_size: The largest body that starts a task, in bytes. Default 4 MiB.
         max_file_size: The largest file or stream, in bytes. Default 100 MiB.
+        strict: Whether answers and events are held against the API's contract before they are sent. One that
+            breaks it becomes a status 500, or a cut stream, and the log `requence.local` says where. It is there
+            to find mistakes of this server. Default: False.
 
     Raises:
         ConfigurationError: A template has no nodes, two have the same name, or a number is out of its range; on
@@ -58,7 +62,9 @@ class LocalServer:
         workers: int = 8,
         max_payload_size: int = 4 * 2**20,
         max_file_size: int = 100 * 2**20,
+        strict: bool = False,
     ) -> None:
+        self._faults = Faults()
         self._settings = Settings(
             graphs=_graphs(templates),
             port=_checked("port", port, 0, 65_535),
@@ -67,6 +73,8 @@ class LocalServer:
             workers=_checked("workers", workers, 1, 10_000),
             max_payload_size=_checked("max_payload_size", max_payload_size, 1, 2**31),
             max_file_size=_checked("max_file_size", max_file_size, 1, 2**50),
+            strict=strict,
+            faults=self._faults,
         )
         self._runtime: Runtime | None = None
 
@@ -84,6 +92,11 @@ class LocalServer:
     def client(self) -> Client:
         """A client for this server, for `client=` of tasks and functions."""
         return Client(self.access_token, proxy="")  # it is on this machine, whatever the variables say
+
+    @property
+    def faults(self) -> Faults:
+        """Breaks things on purpose, for tests of what happens then: `server.faults.drop(after=2)`."""
+        return self._faults
 
     def use(self) -> AbstractContextManager[None]:
         """Makes this server the one that the whole program talks to while the context lasts.
