@@ -116,12 +116,13 @@ class TaskApi:
 
     async def _prepare(self, request: Request) -> Response:
         task_id = self._engine.prepare(segment(request, "template"))
+        base = self._base(request)
         return json_answer(
             {
                 "taskId": task_id,
-                "finalizeUrl": f"{self._address.url}/task/finalize/{task_id}",
+                "finalizeUrl": f"{base}/task/finalize/{task_id}",
                 "branch": "live",
-                "fileUrls": self._file_api.urls(self._address.url, task_id),
+                "fileUrls": self._file_api.urls(base, task_id),
                 "limits": self._limits,
             }
         )
@@ -133,10 +134,11 @@ class TaskApi:
         if sent is None:
             return too_large("The body", limit)
         self._engine.finalize(record.id, FinalizeRequest.from_body(sent, self._claimed))
+        base = self._base(request)
         key = page.key(self._page_secret, record.id)
         urls = {
-            "watch": f"{self._address.url}/task/watch/{record.id}",
-            "show": f"{self._address.url}/tasks/{record.id}?key={key}",
+            "watch": f"{base}/task/watch/{record.id}",
+            "show": f"{base}/tasks/{record.id}?key={key}",
         }
         return json_answer({"taskId": record.id, "urls": urls})
 
@@ -182,10 +184,13 @@ class TaskApi:
         return json_answer(type_files(self._engine.signatures()))
 
     async def _upload(self, request: Request) -> Response:
-        return await self._file_api.upload(request, self._address.url)
+        return await self._file_api.upload(request, self._base(request))
 
     async def _register_stream(self, request: Request) -> Response:
-        return await self._file_api.register(request, self._address.url)
+        return await self._file_api.register(request, self._base(request))
+
+    def _base(self, request: Request) -> str:
+        return self._address.url_for(request.headers["host"].lower())
 
     def _takes_files(self, task_id: str) -> bool:
         try:

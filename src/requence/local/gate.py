@@ -19,12 +19,12 @@ class Gate:
 
     def __init__(self, app: ASGIApp, address: Address) -> None:
         self._app = app
-        self._hosts = {host.encode("ascii") for host in address.accepted_hosts()}
+        self._address = address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, as ASGI has it."""
         hosts = [value.lower() for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        if len(hosts) != 1 or not self._address.accepts(hosts[0].decode("latin-1")):
             await text(403, "This server answers only under its own address")(scope, receive, send)
             return
         # The decoded path cannot tell `a/b` from `a%2Fb`, so routing uses the path as it was sent.

@@ -22,6 +22,11 @@ __all__ = ["Runtime", "Settings"]
 
 _log = logging.getLogger("requence.local")
 
+_IN_NETWORK = (
+    "THIS SERVER IS OPEN TO OTHER MACHINES: it listens on %s, port %d. Whoever has its access token can run its "
+    "templates here, and token and data travel unencrypted. Use it in networks that you trust, and stop it soon."
+)
+
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _HANDLER_SECONDS = 2.0
@@ -35,6 +40,7 @@ class Settings:
     port: int
     db: Path | None
     host: str
+    allow_network: bool
     workers: int
     max_payload_size: int
     max_file_size: int
@@ -61,7 +67,9 @@ class Runtime:
         with ExitStack() as undo:
             self._store = Store(settings.db)
             undo.callback(self._store.close)
-            self._listener, self.address = bind(settings.host, self._wanted_port())
+            self._listener, self.address = bind(
+                settings.host, self._wanted_port(), allow_network=settings.allow_network
+            )
             undo.callback(self._listener.close)
             self._store.remember("port", str(self.address.port))
             self._files = self._store.files(_beside(settings.db), settings.max_file_size)
@@ -72,6 +80,8 @@ class Runtime:
             self._thread.start()
             undo.callback(self._end_thread)
             self._up.result(_START_SECONDS)
+            if self.address.in_network:
+                _log.warning(_IN_NETWORK, settings.host, self.address.port)
             undo.pop_all()
 
     def stop(self) -> None:

@@ -30,9 +30,10 @@ class LocalServer:
     ```
 
     It runs in a thread of its own while the `with` or `async with` block lasts, and listens on the loopback
-    interface only. With a file it remembers everything: started again on the same file it has the same access
-    token and, unless one is given, the same port; tasks that had not ended are taken up again, and nodes that
-    were interrupted run again from their start, so a handler may be called more than once for one task.
+    interface only, unless it is told otherwise. With a file it remembers everything: started again on the same
+    file it has the same access token and, unless one is given, the same port; tasks that had not ended are taken
+    up again, and nodes that were interrupted run again from their start, so a handler may be called more than
+    once for one task.
 
     Args:
         *templates: What can be started.
@@ -40,6 +41,9 @@ class LocalServer:
         db: The SQLite file to keep everything in; it is created if need be, readable by its owner only. Default:
             None, everything is gone when the server stops.
         host: "localhost" or an address of the loopback interface. Default "127.0.0.1".
+        allow_network: Whether `host` may be another address of this machine, or "0.0.0.0" for all of them, so that
+            other machines can use the server. It then warns in the log: whoever has the token can run the
+            templates, and nothing is encrypted. Default: False.
         workers: How many tasks run at once, and how many plain functions of theirs in threads at once.
             Default 8.
         max_payload_size: The largest body that starts a task, in bytes. Default 4 MiB.
@@ -59,6 +63,7 @@ class LocalServer:
         port: int = 0,
         db: str | Path | None = None,
         host: str = "127.0.0.1",
+        allow_network: bool = False,
         workers: int = 8,
         max_payload_size: int = 4 * 2**20,
         max_file_size: int = 100 * 2**20,
@@ -70,6 +75,7 @@ class LocalServer:
             port=_checked("port", port, 0, 65_535),
             db=None if db is None or str(db) == ":memory:" else Path(db),
             host=host,
+            allow_network=allow_network,
             workers=_checked("workers", workers, 1, 10_000),
             max_payload_size=_checked("max_payload_size", max_payload_size, 1, 2**31),
             max_file_size=_checked("max_file_size", max_file_size, 1, 2**50),
