@@ -32,6 +32,7 @@ __all__ = ["TaskApi"]
 _KEEP_ALIVE_SECONDS = 15.0
 _REASON_BYTES = 64 * 1024
 _WATCH_BYTES = 64 * 1024
+_LISTED_TASKS = 200
 
 _STATUS: dict[type[Exception], int] = {
     InvalidRequestError: 400,
@@ -100,6 +101,7 @@ class TaskApi:
             route("register_stream", "POST", "/streams/register/{key}", self._register_stream, token=False),
             route("send_stream", "POST", "/streams/{key}", files.send, token=False),
             route("download_stream", "GET", "/streams/{key}", files.follow, token=False),
+            Route("/tasks", self._list, methods=["GET"]),
             Route("/tasks/{task_id}", self._page, methods=["GET"]),
             Route(page.STYLE_PATH, self._style, methods=["GET"]),
         ]
@@ -215,11 +217,18 @@ class TaskApi:
 
     async def _page(self, request: Request) -> Response:
         task_id = segment(request, "task_id")
+        self._check_page_key(request, task_id)
+        return page.response(self._engine.state(task_id), self._engine.events(task_id))
+
+    async def _list(self, request: Request) -> Response:
+        self._check_page_key(request, page.LIST)
+        return page.listing(self._engine.newest(_LISTED_TASKS), self._page_secret)
+
+    def _check_page_key(self, request: Request, name: str) -> None:
         given = request.query_params.get("key", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, page.key(self._page_secret, task_id).encode()):
+        if not hmac.compare_digest(given, page.key(self._page_secret, name).encode()):
             # The same answer as for a task that does not exist: without the key nothing can be learned.
             raise UnknownTaskError("There is nothing here")
-        return page.response(self._engine.state(task_id), self._engine.events(task_id))
 
     async def _style(self, request: Request) -> Response:  # noqa: ARG002 (the signature of an endpoint)
         return page.style()

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from requence.local import events
 from requence.local.contract import FinalizeRequest, check_input
-from requence.local.events import Event
+from requence.local.events import TERMINAL, Event
 from requence.local.graph import Graph
 from requence.local.handlers import Handlers
 from requence.local.journal import Journal
@@ -175,6 +175,13 @@ class Engine:
             UnknownTaskError: There is no such task.
         """
         return fold(self.record(task_id), self._store.all_events(task_id))
+
+    def newest(self, limit: int) -> list[tuple[TaskState, str]]:
+        """Returns the tasks that were prepared last, newest first, with when; without what is in their events."""
+        return [
+            (TaskState(record, started=last is not None, ended_by=last if last in TERMINAL else None), at)
+            for record, at, last in self._store.newest(limit)
+        ]
 
     def events(self, task_id: str) -> Iterator[Event]:
         """Yields all events of a task so far."""

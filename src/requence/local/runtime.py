@@ -57,6 +57,7 @@ class Runtime:
 
     address: Address
     access_token: str
+    page_url: str
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -64,6 +65,9 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: asyncio.Event | None = None
         self._engine: Engine | None = None
+        # Imported here, so that templates can be declared and tested without a web server.
+        from requence.local.page import LIST, key
+
         with ExitStack() as undo:
             self._store = Store(settings.db)
             undo.callback(self._store.close)
@@ -76,6 +80,8 @@ class Runtime:
             undo.callback(self._files.close)
             self._bearer = self._store.secret("bearer")
             self.access_token = encode_access_token(self._bearer, self.address.url)
+            self._page_secret = self._store.secret("page")
+            self.page_url = f"{self.address.url}/tasks?key={key(self._page_secret, LIST)}"
             self._thread = threading.Thread(target=self._work, name="requence-local", daemon=True)
             self._thread.start()
             undo.callback(self._end_thread)
@@ -138,7 +144,7 @@ class Runtime:
             engine,
             self.address,
             bearer=self._bearer,
-            page_secret=self._store.secret("page"),
+            page_secret=self._page_secret,
             max_payload_size=self._settings.max_payload_size,
             max_file_size=self._settings.max_file_size,
             files=self._files,

@@ -95,6 +95,11 @@ class LocalServer:
         return self._started.access_token
 
     @property
+    def page_url(self) -> str:
+        """The page with the list of tasks, for a browser; whoever has this URL can see all tasks."""
+        return self._started.page_url
+
+    @property
     def client(self) -> Client:
         """A client for this server, for `client=` of tasks and functions."""
         return Client(self.access_token, proxy="")  # it is on this machine, whatever the variables say

@@ -131,6 +131,16 @@ class Store:
         ).fetchone()
         return None if row is None else _task(row)
 
+    def newest(self, limit: int) -> list[tuple[TaskRecord, str, str | None]]:
+        """Returns the tasks that were prepared last, newest first, with when, and the name of their last event."""
+        rows = self._db.execute(
+            """SELECT id, template, request, acked_at, protected, prepared_at, (
+                SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1
+            ) FROM tasks ORDER BY number DESC LIMIT ?""",
+            (limit,),
+        )
+        return [(_task(row[:5]), row[5], row[6]) for row in rows]
+
     def unfinished(self) -> list[TaskRecord]:
         """Returns the tasks that are to run and have not ended, oldest first."""
         rows = self._db.execute(
