@@ -46,7 +46,8 @@ async def run(path: Path, tasks: int) -> float:
     """Returns the seconds that it took until all tasks had ended."""
     store = Store(path)
     template = chain()
-    engine = Engine({template.name: template.graph()}, store, 8)
+    files = store.files(None, 2**20)
+    engine = Engine({template.name: template.graph()}, store, files, 8)
     request = FinalizeRequest(name=None, input={"number": 1}, priority=5, require_ack=False)
     begun = time.perf_counter()
     for first in range(0, tasks, WAVE):
@@ -58,6 +59,7 @@ async def run(path: Path, tasks: int) -> float:
                 pass
     took = time.perf_counter() - begun
     await engine.stop()
+    files.close()
     store.close()
     return took
 

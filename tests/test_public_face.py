@@ -92,6 +92,8 @@ PUBLIC: dict[str, list[str]] = {
     "requence.local": [
         "AnyOf",
         "DebugLog",
+        "Fault",
+        "Faults",
         "LocalServer",
         "Node",
         "NodeContext",

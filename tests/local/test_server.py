@@ -79,10 +79,10 @@ def test_use_makes_it_the_default_client_and_nothing_else() -> None:
         with server.use():
             assert default_client().access_token == server.access_token
             assert dict(os.environ) == environment
-        assert default_client() is before
+        assert default_client() == before
 
 
-@pytest.mark.parametrize("name", ["url", "access_token", "client"])
+@pytest.mark.parametrize("name", ["url", "access_token", "client", "page_url"])
 def test_before_it_runs_there_is_nothing_to_ask(name: str) -> None:
     server = LocalServer(template())
     with pytest.raises(UsageError, match="with server"):

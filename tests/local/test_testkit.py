@@ -140,8 +140,15 @@ def test_reset_makes_the_server_as_new(server: LocalServer, api: Api) -> None:
     token = server.access_token
     task_id = api.start("invoice")
     assert came.wait(10)
-    followed = threading.Thread(target=lambda: list(api.watch(task_id)))
+    following = threading.Event()
+
+    def follow() -> None:
+        for _ in api.watch(task_id):
+            following.set()
+
+    followed = threading.Thread(target=follow)
     followed.start()
+    assert following.wait(10)
     with api.watch_all() as everything:
         position = next(everything).position
     server.reset()
@@ -153,7 +160,11 @@ def test_reset_makes_the_server_as_new(server: LocalServer, api: Api) -> None:
     assert api.http.post("/task/prepare/invoice").status_code == 404
     assert server.access_token == token
     server.stub("invoice", result=1)
+    fault = server.faults.status(503, operation="prepare")
+    server.reset()
+    server.stub("invoice", result=1)
     api.run("invoice")
+    assert fault.struck == 0
     with api.watch_all() as everything:
         assert next(everything).position > position
 

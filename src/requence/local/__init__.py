@@ -10,6 +10,7 @@ if any(find_spec(library) is None for library in ("jsonschema", "referencing", "
     raise ImportError("requence.local needs libraries that are not installed: pip install 'requence[local]'")
 
 from requence.local.context import DebugLog, NodeContext
+from requence.local.faults import Fault, Faults
 from requence.local.server import LocalServer
 from requence.local.steps import AnyOf, Node, NodeOutput, OnFail, Subtask, any_of
 from requence.local.template import TaskTemplate
@@ -18,6 +19,8 @@ from requence.local.testkit import ServerClock, StartedTask
 __all__ = [
     "AnyOf",
     "DebugLog",
+    "Fault",
+    "Faults",
     "LocalServer",
     "Node",
     "NodeContext",

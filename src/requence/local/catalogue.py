@@ -37,6 +37,11 @@ class Catalogue:
             raise UnknownTemplateError(f'There is no task template named "{name}". This server has: {known}')
         return graph
 
+    def declared(self) -> list[Graph]:
+        """Returns the plans as their templates say; what was put counts where there is no template of its name."""
+        put = [graph for name, graph in self._instead.items() if name not in self._served]
+        return [*self._served.values(), *put]
+
     def put(self, graph: Graph) -> None:
         """Serves this plan from now on in the place of what had its name, whose input schema stays."""
         before = self._served.get(graph.name)

@@ -6,10 +6,11 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, BinaryIO, NoReturn, Protocol
 
+from requence.exceptions import UsageError
 from requence.local.json_values import encode
 
 __all__ = ["DebugLog", "Desk", "NodeAborted", "NodeContext", "NodeData", "NodeRetried", "NodeSkipped"]
@@ -102,6 +103,10 @@ class NodeData(Mapping[str, Any]):
         return f"NodeData({dict(self)!r})"
 
 
+def _no_files(reference: object) -> BinaryIO:  # noqa: ARG001 (what a server's own function takes)
+    raise UsageError("There is no server whose files could be opened; for a unit test give open_file=")
+
+
 def _no_data() -> Mapping[str, Any]:
     return {}
 
@@ -124,6 +129,8 @@ class NodeContext:
             `ctx.terminated.wait(1)`) and returns; what it returns then is dropped. A generator is closed at its
             next `yield`.
         configuration: What `@template.node(configuration=…)` says; None if it says nothing.
+        open_file: How `file` opens what a reference stands for. For a unit test give your own, for instance
+            `lambda reference: io.BytesIO(b"…")`.
     """
 
     input: Any = None
@@ -133,7 +140,27 @@ class NodeContext:
     debug: DebugLog = field(default_factory=DebugLog)
     terminated: threading.Event = field(default_factory=threading.Event)
     configuration: Any = None
+    open_file: Callable[[object], BinaryIO] = field(default=_no_files, repr=False, kw_only=True)
     _desk: Desk = field(default_factory=_NoDesk, repr=False, kw_only=True)
+
+    def file(self, reference: object) -> BinaryIO:
+        """Opens the content of a file or stream that arrived in the input.
+
+        ```python
+        with ctx.file(ctx.input["invoice"]) as content:
+            text = content.read().decode()
+        ```
+
+        Args:
+            reference: What stands for it in the input, a dict with `url`; or that URL.
+
+        Returns:
+            A binary file, open for reading; close it.
+
+        Raises:
+            UsageError: It is no file or stream of this server, or not all of it has arrived.
+        """
+        return self.open_file(reference)
 
     def abort(self, reason: str | None = None) -> NoReturn:
         """Leaves the handler; the node fails with this reason. Never returns.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +25,7 @@ __all__ = [
     "WatchRequest",
     "check_input",
     "check_schema",
+    "problems_with",
     "read_json",
     "result_misfit",
 ]
@@ -57,13 +58,18 @@ class FinalizeRequest:
     require_ack: bool
 
     @classmethod
-    def from_body(cls, body: bytes) -> FinalizeRequest:
-        """Reads the body of a request.
+    def from_body(cls, body: bytes, fetch: Callable[[str], bytes]) -> FinalizeRequest:
+        """Reads the body of a request. A claim check in place of one of its values is resolved first.
+
+        Args:
+            body: The body.
+            fetch: Returns the JSON text behind the URL of a claim check; raises `InvalidRequestError` if there is
+                none.
 
         Raises:
             InvalidRequestError: It is not what the contract describes.
         """
-        value = _read("FinalizeRequest", body)
+        value = _checked("FinalizeRequest", _without_claim_checks(read_json(body), fetch))
         return cls(value["name"], value["input"], int(value["priority"]), value["requireAck"])
 
     def to_json(self) -> str:
@@ -107,7 +113,7 @@ class WatchRequest:
         Raises:
             InvalidRequestError: It is not what the contract describes, or `since` is not a time.
         """
-        value = _read("WatchAllRequest" if of_all else "WatchRequest", body)
+        value = _checked("WatchAllRequest" if of_all else "WatchRequest", read_json(body))
         since = "" if value["since"] is None else time_text(_time(value["since"]))
         if "lastPosition" in value:  # then it alone counts
             return cls(int(value["lastPosition"]), "")
@@ -179,29 +185,52 @@ def _misfit(schema: Mapping[str, object], root: str, value: object) -> str:
         return f"{root}: nested too deeply to be checked"
 
 
-def read_json(body: bytes) -> Any:
-    """Reads a body that is any JSON.
+def read_json(text: bytes, what: str = "The body") -> Any:
+    """Reads what may be any JSON.
+
+    Args:
+        text: The text.
+        what: What it is, for errors.
 
     Raises:
         InvalidRequestError: It is not JSON, or nested too deeply.
     """
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
         if is_too_deep(value):
-            raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels")
+            raise InvalidRequestError(f"{what} is nested deeper than {MAX_DEPTH} levels")
         compact(value)  # a number such as 1e999 is read as infinity, which could not be written again
     except InvalidRequestError:
         raise
     except RecursionError:
-        raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels") from None
+        raise InvalidRequestError(f"{what} is nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
-        raise InvalidRequestError(f"The body is not JSON: {error}") from None
+        raise InvalidRequestError(f"{what} is not JSON: {error}") from None
     return value
 
 
-def _read(schema: str, body: bytes) -> dict[str, Any]:
-    value = read_json(body)
-    if problems := _problems(_contract_validator(schema), "", value):
+def _without_claim_checks(value: Any, fetch: Callable[[str], bytes]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    return {name: _resolved(name, part, fetch) for name, part in fields.items()}
+
+
+def _resolved(name: str, value: Any, fetch: Callable[[str], bytes]) -> Any:
+    match value:
+        case {"__REQUENCE_type": "ClaimCheck", "url": str(url)}:
+            return read_json(fetch(url), f"The content of the claim check in {name}")
+        case _:
+            return value
+
+
+def problems_with(schema: str, value: object) -> str:
+    """Returns what is wrong with a value for the contract's schema of this name; empty if nothing is."""
+    return _problems(_contract_validator(schema), "", value)
+
+
+def _checked(schema: str, value: Any) -> dict[str, Any]:
+    if problems := problems_with(schema, value):
         raise InvalidRequestError(f"The body is not a {schema}: {problems}")
     checked: dict[str, Any] = value
     return checked

@@ -76,6 +76,17 @@ _STEPS = (
         PRIMARY KEY (task_id, node)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE files (
+        id TEXT PRIMARY KEY,
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        mime TEXT NOT NULL,
+        max_size INTEGER NOT NULL,
+        size INTEGER,
+        broken TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX files_of_task ON files (task_id);
+    """,
 )
 
 

@@ -17,10 +17,12 @@ from requence.local import events
 from requence.local.catalogue import Catalogue
 from requence.local.clock import Clock
 from requence.local.contract import FinalizeRequest, check_input
-from requence.local.events import Draft, Event
+from requence.local.events import TERMINAL, Draft, Event
+from requence.local.files import Files
 from requence.local.graph import Graph, NodePlan, Outcome
 from requence.local.handlers import Handlers
 from requence.local.journal import Journal
+from requence.local.python_types import Signature
 from requence.local.refusals import NotStartableError, UnknownKeyError, UnknownTaskError
 from requence.local.retention import Cleaner
 from requence.local.run import Run, subtask_outcome
@@ -43,17 +45,23 @@ class Engine:
     Args:
         graphs: The templates' plans by name.
         store: The log.
+        files: The files and streams of the tasks.
         slots: How many handlers run at once.
         retention: How long a task is kept after its end; None for ever.
     """
 
     def __init__(
-        self, graphs: Mapping[str, Graph], store: Store, slots: int, retention: timedelta | None = None
+        self,
+        graphs: Mapping[str, Graph],
+        store: Store,
+        files: Files,
+        slots: int,
+        retention: timedelta | None = None,
     ) -> None:
         self.clock = Clock()
         self.journal = Journal(store, self.clock, self._lost)
         self.handlers = Handlers()
-        self._shared = Shared(store, self.journal, self.clock, Slots(slots), self.handlers)
+        self._shared = Shared(store, files, self.journal, self.clock, Slots(slots), self.handlers)
         self._cleaner = Cleaner(store, self.clock, self.remove, retention)
         self.templates = Catalogue(graphs)
         self._store = store
@@ -158,6 +166,13 @@ class Engine:
         """
         self._store.protect(self.record(task_id).id)
 
+    def signatures(self) -> list[Signature]:
+        """Returns what each template takes and gives."""
+        return [
+            Signature(graph.name, graph.input_schema, [way_out.output_schema for way_out in graph.exits])
+            for graph in self.templates.declared()
+        ]
+
     def record(self, task_id: str) -> TaskRecord:
         """Returns what is known of a task beside its events.
 
@@ -177,6 +192,13 @@ class Engine:
         """
         return fold(self.record(task_id), self._store.all_events(task_id))
 
+    def newest(self, limit: int) -> list[tuple[TaskState, str]]:
+        """Returns the tasks that were prepared last, newest first, with when; without what is in their events."""
+        return [
+            (TaskState(record, started=last is not None, ended_by=last if last in TERMINAL else None), at)
+            for record, at, last in self._store.newest(limit)
+        ]
+
     def events(self, task_id: str) -> Iterator[Event]:
         """Yields all events of a task so far."""
         return self._store.all_events(task_id)
@@ -190,8 +212,10 @@ class Engine:
         for task_id in task_ids:
             if run := self._runs.pop(task_id, None):
                 run.terminate()
+        contents = self._shared.files.forget(task_ids)
         self._store.remove(task_ids)
         self.journal.removed(task_ids)
+        self.journal.once_committed(lambda: self._shared.files.discard(contents))
 
     def reset(self) -> None:
         """Removes all tasks, and serves what was served from the beginning."""

@@ -39,6 +39,7 @@ class Journal:
         # rings once.
         self._bells: dict[str | None, asyncio.Event] = {}
         self._news: set[str | None] = set()
+        self._then: list[Callable[[], object]] = []
         self._closed = False
         store.writer.gather(lambda: self._loop.call_soon(self._commit_at_last))
 
@@ -52,6 +53,10 @@ class Journal:
     def removed(self, task_ids: Sequence[str]) -> None:
         """Wakes who follows tasks that were removed: there is nothing more to come."""
         self._news.update(task_ids)
+
+    def once_committed(self, action: Callable[[], object]) -> None:
+        """Lets something happen as soon as what was written so far is safe, and never if that fails."""
+        self._then.append(action)
 
     def commit(self) -> None:
         """Commits what was written.
@@ -68,10 +73,14 @@ class Journal:
         for key in news:
             if bell := self._bells.pop(key, None):
                 bell.set()
+        then, self._then = self._then, []
+        for action in then:
+            action()
 
     def take_back(self) -> None:
         """Forgets what was written since the last commit."""
         self._news.clear()
+        self._then.clear()
         self._store.writer.roll_back()
 
     def _commit_at_last(self) -> None:

@@ -1,4 +1,4 @@
-"""Why the engine refuses what it is asked for; the messages are for people."""
+"""Why the server refuses what it is asked for; the messages are for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class UnknownTaskError(LookupError):
 
 
 class UnknownKeyError(LookupError):
-    """There is no node that could be ended with this key."""
+    """This key opens nothing, or what it opened is gone."""
 
 
 class NotStartableError(Exception):

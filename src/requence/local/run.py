@@ -167,6 +167,7 @@ class Run:
             debug=self._debug,
             terminated=terminated,
             configuration=json.loads(node.configuration),
+            open_file=self._shared.files.opened,
             _desk=desk,
         )
 

@@ -16,6 +16,7 @@ from requence._client import Client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
 from requence.local.act import outcome_of
 from requence.local.context import NodeContext
+from requence.local.faults import Faults
 from requence.local.graph import Graph
 from requence.local.runtime import Runtime, Settings
 from requence.local.template import TaskTemplate
@@ -35,9 +36,10 @@ class LocalServer:
     ```
 
     It runs in a thread of its own while the `with` or `async with` block lasts, and listens on the loopback
-    interface only. With a file it remembers everything: started again on the same file it has the same access
-    token and, unless one is given, the same port; tasks that had not ended are taken up again, and nodes that
-    were interrupted run again from their start, so a handler may be called more than once for one task.
+    interface only, unless it is told otherwise. With a file it remembers everything: started again on the same
+    file it has the same access token and, unless one is given, the same port; tasks that had not ended are taken
+    up again, and nodes that were interrupted run again from their start, so a handler may be called more than
+    once for one task.
 
     Args:
         *templates: What can be started. There may be none, for a server that only has stubs.
@@ -45,11 +47,18 @@ class LocalServer:
         db: The SQLite file to keep everything in; it is created if need be, readable by its owner only. Default:
             None, everything is gone when the server stops.
         host: "localhost" or an address of the loopback interface. Default "127.0.0.1".
+        allow_network: Whether `host` may be another address of this machine, or "0.0.0.0" for all of them, so that
+            other machines can use the server. It then warns in the log: whoever has the token can run the
+            templates, and nothing is encrypted. Default: False.
         workers: How many handlers run at once. More wait for their turn: those of the most urgent task first, then
             those of the oldest. Default 8.
         max_payload_size: The largest body that starts a task, in bytes. Default 4 MiB.
-        retention: How long a task is kept after its end, with its updates, unless it is protected; None for ever.
-            Default 7 days.
+        max_file_size: The largest file or stream, in bytes. Default 100 MiB.
+        retention: How long a task is kept after its end, with its updates and files, unless it is protected; None
+            for ever. Default 7 days.
+        strict: Whether answers and events are held against the API's contract before they are sent. One that
+            breaks it becomes a status 500, or a cut stream, and the log `requence.local` says where. It is there
+            to find mistakes of this server. Default: False.
 
     Raises:
         ConfigurationError: A template has no nodes, two have the same name, or a number is out of its range; on
@@ -62,18 +71,26 @@ class LocalServer:
         port: int = 0,
         db: str | Path | None = None,
         host: str = "127.0.0.1",
+        allow_network: bool = False,
         workers: int = 8,
         max_payload_size: int = 4 * 2**20,
+        max_file_size: int = 100 * 2**20,
         retention: timedelta | None = timedelta(days=7),
+        strict: bool = False,
     ) -> None:
+        self._faults = Faults()
         self._settings = Settings(
             graphs=_graphs(templates),
             port=_checked("port", port, 0, 65_535),
             db=None if db is None or str(db) == ":memory:" else Path(db),
             host=host,
+            allow_network=allow_network,
             workers=_checked("workers", workers, 1, 10_000),
             max_payload_size=_checked("max_payload_size", max_payload_size, 1, 2**31),
+            max_file_size=_checked("max_file_size", max_file_size, 1, 2**50),
             retention=_checked_retention(retention),
+            strict=strict,
+            faults=self._faults,
         )
         self._runtime: Runtime | None = None
 
@@ -88,9 +105,19 @@ class LocalServer:
         return self._started.access_token
 
     @property
+    def page_url(self) -> str:
+        """The page with the list of tasks, for a browser; whoever has this URL can see all tasks."""
+        return self._started.page_url
+
+    @property
     def client(self) -> Client:
         """A client for this server, for `client=` of tasks and functions."""
         return Client(self.access_token, proxy="")  # it is on this machine, whatever the variables say
+
+    @property
+    def faults(self) -> Faults:
+        """Breaks things on purpose, for tests of what happens then: `server.faults.drop(after=2)`."""
+        return self._faults
 
     def use(self) -> AbstractContextManager[None]:
         """Makes this server the one that the whole program talks to while the context lasts.
@@ -143,11 +170,13 @@ class LocalServer:
         return self._started.call(lambda engine: [started_task(state) for state in engine.tasks(template)])
 
     def reset(self) -> None:
-        """Makes the server as new, between tests: all tasks are removed, handlers are told, stubs are gone.
+        """Makes the server as new, between tests: tasks are removed with their files, stubs and faults are gone.
 
-        Token, URL and clock stay as they are, and positions of the stream of all tasks go on.
+        Handlers that run are told. Token, URL and clock stay as they are, and positions of the stream of all tasks
+        go on.
         """
         self._started.call(lambda engine: engine.reset())
+        self._faults.clear()
 
     def act(self, key: str, /, *, result: object = None, error: str | None = None) -> None:
         """Ends a node whose handler has called `ctx.defer`, as `POST /act/{key}` does.

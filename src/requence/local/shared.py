@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from requence.local.clock import Clock
+from requence.local.files import Files
 from requence.local.handlers import Handlers
 from requence.local.journal import Journal
 from requence.local.slots import Slots
@@ -22,9 +23,10 @@ __all__ = ["Owner", "Shared"]
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The log, the clock, the places, and the handlers that are being called on the event loop."""
+    """The log, the files, the clock, the places, and the handlers that are being called on the event loop."""
 
     store: Store
+    files: Files
     journal: Journal
     clock: Clock
     slots: Slots

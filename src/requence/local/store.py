@@ -14,6 +14,8 @@ from pathlib import Path
 from requence.local import database
 from requence.local.contract import ACK_REQUIRED, FinalizeRequest
 from requence.local.events import TERMINAL, Event, Stamped
+from requence.local.files import Files
+from requence.local.keys import Keys
 from requence.local.waits import Waits
 
 __all__ = ["Store", "TaskRecord"]
@@ -88,6 +90,15 @@ class Store:
             value = secrets.token_urlsafe(32)
             self.remember(key, value)
         return value
+
+    def files(self, folder: Path | None, limit: int) -> Files:
+        """Returns the files and streams of the tasks.
+
+        Args:
+            folder: Where their contents lie; None for a temporary folder.
+            limit: The largest content in bytes.
+        """
+        return Files(self._db, self.writer, folder, Keys(self.secret("files")), limit)
 
     def add_task(self, task_id: str, template: str, at: str) -> None:
         """Writes down a prepared task."""
@@ -184,6 +195,16 @@ class Store:
         if template is None:
             return self._tasks(f"WHERE request IS NOT NULL {order}")
         return self._tasks(f"WHERE request IS NOT NULL AND template = ? {order}", template)
+
+    def newest(self, limit: int) -> list[tuple[TaskRecord, str, str | None]]:
+        """Returns the tasks that were prepared last, newest first, with when, and the name of their last event."""
+        rows = self._db.execute(
+            f"""SELECT {_RECORD}, prepared_at, (
+                SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1
+            ) FROM tasks ORDER BY number DESC LIMIT ?""",  # noqa: S608 (a text of this module)
+            (limit,),
+        )
+        return [(_task(row[:-2]), *row[-2:]) for row in rows]
 
     def unfinished(self) -> list[TaskRecord]:
         """Returns the tasks that are to run and have not ended, oldest first."""
