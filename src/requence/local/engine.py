@@ -106,9 +106,10 @@ class Engine:
         if graph.input_schema is not None:
             check_input(graph.name, graph.input_schema, request.input)
         self._store.accept(task_id, request, self._now())
-        run = self._add_run(TaskState(replace(record, request=request)))
-        with run.guard():
-            run.go()
+        if not self._stopped:  # else the next server on the same file runs it
+            run = self._add_run(TaskState(replace(record, request=request)))
+            with run.guard():
+                run.go()
 
     def abort(self, task_id: str, reason: str | None) -> None:
         """Ends a task now, whatever it is doing. A task that has ended stays as it is.
