@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 __all__ = ["Clock", "Timer"]
+
+_log = logging.getLogger("requence.local")
 
 
 @dataclass(order=True, slots=True)
@@ -83,7 +86,10 @@ class Clock:
         self._set_alarm()
         # What these set in turn counts from now on, so nothing happens twice for one leap of the clock.
         for timer in due:
-            timer.fire()
+            try:
+                timer.fire()
+            except Exception:  # one that fails must not keep the others from happening
+                _log.exception("Something that was due could not be done")
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:

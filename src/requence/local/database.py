@@ -103,30 +103,50 @@ class Writer:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._begun: Callable[[], object] | None = None
+        self._lost: Callable[[Exception], object] = lambda _error: None
 
-    def gather(self, begun: Callable[[], object]) -> None:
-        """From now on writes are gathered; `begun` is called when the first of each transaction comes."""
-        self._begun = begun
+    def gather(self, begun: Callable[[], object], lost: Callable[[Exception], object]) -> None:
+        """From now on writes are gathered.
+
+        Args:
+            begun: Called when the first write of each transaction comes.
+            lost: Called when a write or a commit has failed, after everything since the last commit was taken
+                back.
+        """
+        self._begun, self._lost = begun, lost
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Writes with one statement."""
-        self._begin()
-        return self._db.execute(statement, values)
+        with self._all_or_nothing():
+            self._begin()
+            return self._db.execute(statement, values)
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Writes with one statement for each row."""
-        self._begin()
-        self._db.executemany(statement, rows)
+        with self._all_or_nothing():
+            self._begin()
+            self._db.executemany(statement, rows)
 
     def commit(self) -> None:
-        """Commits what was gathered, if anything."""
-        if self._db.in_transaction:
-            self._db.execute("COMMIT")
+        """Commits what was gathered, if anything.
 
-    def roll_back(self) -> None:
-        """Takes back what was gathered and not committed."""
+        Raises:
+            sqlite3.Error: That failed, and what was gathered is lost.
+        """
         if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            with self._all_or_nothing():
+                self._db.execute("COMMIT")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            # Some errors have ended the transaction, and some have not.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._lost(error)
+            raise
 
     def _begin(self) -> None:
         if self._begun is not None and not self._db.in_transaction:

@@ -68,19 +68,20 @@ class Engine:
         self._runs: dict[str, Run] = {}
         self._came = 0
         self._stopped = False
+        self._recovery_due = False
 
     def recover(self) -> None:
-        """Takes up what an earlier server on the same file left unfinished."""
+        """Takes up what is unfinished according to the log, and not being run."""
+        self._recovery_due = False
         found: list[Run] = []
         for record in self._store.unfinished():
+            if record.id in self._runs:
+                continue
             if record.template in self.templates:
                 found.append(self._add_run(fold(record, self._store.all_events(record.id))))
             else:
-                _log.warning(
-                    'Task %s waits for the template "%s", which this server does not have',
-                    record.id,
-                    record.template,
-                )
+                text = 'Task %s waits for the template "%s", which this server does not have'
+                _log.warning(text, record.id, record.template)
         for run in found:
             run.resume(self._subtasks_of(run.record.id))
 
@@ -113,9 +114,10 @@ class Engine:
         if graph.input_schema is not None:
             check_input(graph.name, graph.input_schema, request.input)
         self._store.accept(task_id, request, self._now())
-        run = self._add_run(TaskState(replace(record, request=request)))
-        with run.guard():
-            run.go()
+        if not self._stopped:  # else the next server on the same file runs it
+            run = self._add_run(TaskState(replace(record, request=request)))
+            with run.guard():
+                run.go()
 
     def abort(self, task_id: str, reason: str | None) -> None:
         """Ends a task now, whatever it is doing. A task that has ended stays as it is.
@@ -269,8 +271,7 @@ class Engine:
 
     def failed(self, run: Run, error: Exception) -> None:
         """A task cannot go on: see `Owner`."""
-        if isinstance(error, sqlite3.Error):
-            self._lost(error)
+        if isinstance(error, sqlite3.Error):  # then all of them begin anew: see `_lost`
             return
         _log.error("Task %s could not go on", run.record.id, exc_info=error)
         request = run.record.request
@@ -309,9 +310,9 @@ class Engine:
     def _lost(self, error: Exception) -> None:
         """The log could not be written: what runs is ahead of it, so everything begins anew where it ends."""
         _log.error("The log could not be written; running tasks begin again where it ends", exc_info=error)
-        self.journal.take_back()
         self._drop_runs()
-        if not self._stopped:
+        if not self._recovery_due and not self._stopped:
+            self._recovery_due = True
             self.clock.after(_RECOVERY_SECONDS, self.recover)
 
     def _drop_runs(self) -> None:

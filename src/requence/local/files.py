@@ -298,8 +298,9 @@ class Files:
     def discard(self, file_ids: Sequence[str]) -> None:
         """Removes contents that are forgotten; who follows them is told."""
         for file_id in file_ids:
-            self._content(file_id).unlink(missing_ok=True)
-            self._part(file_id).unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed now is removed at the next start
+                self._content(file_id).unlink(missing_ok=True)
+                self._part(file_id).unlink(missing_ok=True)
             self._ring(file_id)
 
     def _content(self, file_id: str) -> Path:

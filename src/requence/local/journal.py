@@ -27,13 +27,13 @@ class Journal:
     Args:
         store: The log.
         clock: Tells when things happen.
-        lost: Called when a commit has failed, so that what was written since the last one is not in the log.
+        lost: Called when a write or a commit has failed, so that what was written since the last commit is not in
+            the log.
     """
 
     def __init__(self, store: Store, clock: Clock, lost: Callable[[Exception], object]) -> None:
         self._store = store
         self._clock = clock
-        self._lost = lost
         self._loop = asyncio.get_running_loop()
         # One for each task that is waited for, and at None the one of all tasks, however many wait for it. Each
         # rings once.
@@ -41,7 +41,13 @@ class Journal:
         self._news: set[str | None] = set()
         self._then: list[Callable[[], object]] = []
         self._closed = False
-        store.writer.gather(lambda: self._loop.call_soon(self._commit_at_last))
+
+        def forget(error: Exception) -> None:
+            self._news.clear()
+            self._then.clear()
+            lost(error)
+
+        store.writer.gather(lambda: self._loop.call_soon(self._commit_at_last), forget)
 
     def append(self, task: TaskRecord, *drafts: Draft) -> None:
         """Appends events of a task; who follows it is woken when they are committed."""
@@ -64,11 +70,7 @@ class Journal:
         Raises:
             sqlite3.Error: That failed, and what was written since the last commit is lost.
         """
-        try:
-            self._store.writer.commit()
-        except sqlite3.Error as error:
-            self._lost(error)
-            raise
+        self._store.writer.commit()
         news, self._news = self._news, set()
         for key in news:
             if bell := self._bells.pop(key, None):
@@ -76,12 +78,6 @@ class Journal:
         then, self._then = self._then, []
         for action in then:
             action()
-
-    def take_back(self) -> None:
-        """Forgets what was written since the last commit."""
-        self._news.clear()
-        self._then.clear()
-        self._store.writer.roll_back()
 
     def _commit_at_last(self) -> None:
         with suppress(sqlite3.Error):  # whoever has to know was told, and nobody waits here

@@ -41,8 +41,8 @@ class Cleaner:
 
     def clean(self) -> None:
         """Removes what is too old, and will look again."""
+        self._clock.after(self._pause, self.clean)
         now = self._clock.now()
         ended = "" if self._retention is None else time_text(now - self._retention)
         if gone := self._store.expired(ended=ended, prepared=time_text(now - NEVER_STARTED)):
             self._remove(gone)
-        self._clock.after(self._pause, self.clean)

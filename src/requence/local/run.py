@@ -69,7 +69,8 @@ class Run:
                 if key in self._graph.nodes:
                     self._nodes[key] = NodeRun(self, self._graph.nodes[key], self._shared, delivered)
                     self._nodes[key].resume()
-            missing = {key: outcome for key, outcome in subtasks.items() if key not in self._outcomes}
+            open_nodes = self._graph.nodes.keys() - self._outcomes.keys()
+            missing = {key: outcome for key, outcome in subtasks.items() if key in open_nodes}
             self._subtasks.update(missing)
             for key, outcome in missing.items():
                 if outcome is not None:
