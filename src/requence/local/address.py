@@ -19,7 +19,9 @@ _LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 class PortTakenError(ConfigurationError):
-    """Something else listens on the port."""
+    """Something else listens on the port, which is `port`."""
+
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,13 @@ def bind(host: str, port: int, *, allow_network: bool = False) -> tuple[socket.s
         listener.close()
         reason = getattr(error, "strerror", None) or error
         taken = getattr(error, "errno", None) == errno.EADDRINUSE
-        raise (PortTakenError if taken else ConfigurationError)(
+        refused = (PortTakenError if taken else ConfigurationError)(
             f"The local server cannot listen on port {port} of {host}: {reason}",
             hint="stop what uses that port, or choose another one; port 0 takes any free one",
-        ) from error
+        )
+        if isinstance(refused, PortTakenError):
+            refused.port = port
+        raise refused from error
     return listener, Address(host, listener.getsockname()[1], in_network=not parsed.is_loopback)
 
 
