@@ -192,8 +192,10 @@ def test_a_retried_node_runs_again(template: TaskTemplate, serve: Serve) -> None
     assert events[-1].payload["result"] == 3
 
 
-@pytest.mark.parametrize("delay", [99, -1, 0, float("nan")])
-def test_a_retry_that_is_too_soon_fails_the_node(template: TaskTemplate, serve: Serve, delay: float) -> None:
+@pytest.mark.parametrize("delay", [99, -1, 0, float("nan"), float("inf")])
+def test_a_retry_at_a_time_that_cannot_be_fails_the_node(
+    template: TaskTemplate, serve: Serve, delay: float
+) -> None:
     template.node("n")(lambda ctx: ctx.retry(delay))
     assert "at least 100 ms" in serve(template).run("t")[-1].payload["reason"]
 

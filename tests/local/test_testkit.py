@@ -140,20 +140,12 @@ def test_reset_makes_the_server_as_new(server: LocalServer, api: Api) -> None:
     token = server.access_token
     task_id = api.start("invoice")
     assert came.wait(10)
-    following = threading.Event()
-
-    def follow() -> None:
-        for _ in api.watch(task_id):
-            following.set()
-
-    followed = threading.Thread(target=follow)
-    followed.start()
-    assert following.wait(10)
     with api.watch_all() as everything:
         position = next(everything).position
+    events = api.watch(task_id)
+    assert [next(events).name, next(events).name] == ["taskStart", "nodeStart"]
     server.reset()
-    followed.join(10)  # the stream of a task that is gone ends
-    assert not followed.is_alive()
+    assert list(events) == []  # the stream of a task that is gone ends
     assert told.wait(10)
     assert server.started() == []
     assert api.http.get(f"/task/{task_id}").status_code == 404

@@ -17,6 +17,7 @@ __all__ = ["DebugLog", "Desk", "NodeAborted", "NodeContext", "NodeData", "NodeRe
 
 _LEAST_DELAY_MS = 100
 _DEFAULT_DELAY_MS = 1000
+_MOST_DELAY_MS = 366 * 86_400_000
 
 
 class NodeAborted(Exception):  # noqa: N818 (a way out of the handler, not a fault)
@@ -187,15 +188,17 @@ class NodeContext:
         Meanwhile the node takes nobody's place. What it has delivered so far does not count any more.
 
         Args:
-            delay: How long to wait, in milliseconds; at least 100. Default: 1000.
+            delay: How long to wait, in milliseconds; at least 100, at most a year. Default: 1000.
 
         Raises:
             NodeRetried: Always, unless the delay is too short.
-            ValueError: The delay is too short; the node fails by it.
+            ValueError: The delay is too short or too long; the node fails by it.
         """
         milliseconds = _DEFAULT_DELAY_MS if delay is None else delay
-        if not milliseconds >= _LEAST_DELAY_MS:
-            raise ValueError(f"ctx.retry takes a delay of at least {_LEAST_DELAY_MS} ms, not {delay}")
+        if not _LEAST_DELAY_MS <= milliseconds <= _MOST_DELAY_MS:
+            raise ValueError(
+                f"ctx.retry takes a delay of at least {_LEAST_DELAY_MS} ms and at most a year, not {delay} ms"
+            )
         raise NodeRetried(milliseconds / 1000)
 
     def to_output(self, name: str, value: Any) -> None:
