@@ -75,4 +75,4 @@ regen-check: ## fail if generated/ is not what the contract says
 	@scripts/regen.sh --check
 
 clean: ## remove environments, caches and the demo's data
-	@rm -rf $(VENV) .regen-venv .nox .requence build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .regen-venv .venv-published .venv-published.lock .nox .requence build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,6 +11,10 @@ import pytest
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
 
+# Every server of the tests holds what it sends against the contract.
+assert LocalServer.__init__.__kwdefaults__ is not None
+LocalServer.__init__.__kwdefaults__["strict"] = True
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -80,6 +80,7 @@ def test_the_wheel_has_both_packages_typed_and_the_contract(wheel: Path) -> None
         "requence_api/py.typed",
         "requence_api/openapi.json",
         "requence_api/models/finalize_request.py",
+        "requence/local/demo.py",
     } <= set(names)
     assert {name.split("/")[0] for name in names} == {
         "requence",

@@ -89,7 +89,22 @@ PUBLIC: dict[str, list[str]] = {
         "UnauthorizedError",
         "UsageError",
     ],
-    "requence.local": ["DebugLog", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"],
+    "requence.local": [
+        "AnyOf",
+        "DebugLog",
+        "Fault",
+        "Faults",
+        "LocalServer",
+        "Node",
+        "NodeContext",
+        "NodeOutput",
+        "OnFail",
+        "ServerClock",
+        "StartedTask",
+        "Subtask",
+        "TaskTemplate",
+        "any_of",
+    ],
 }
 
 # Modules that users import; where one is loaded it is an attribute of its package.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.local.api import Api
 
@@ -110,6 +112,120 @@ def test_a_module_is_found_from_the_current_directory(tmp_path: Path) -> None:
     assert not (tmp_path / ".requence").exists()
 
 
+def a_template(name: str, more: str = "") -> str:
+    return (
+        "from requence.local import TaskTemplate\n"
+        f"{more}\n"
+        f"template = TaskTemplate({name!r})\n"
+        "template.node('n')(lambda ctx: ctx.input)\n"
+    )
+
+
+def test_a_folder_is_all_files_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "one.py").write_text(a_template("one", "from _shared import NAME"))
+    (folder / "two.py").write_text(a_template("two", "from one import template as again"))
+    (folder / "_shared.py").write_text("NAME = 1\nraise_if_served = True")
+    (folder / "notes.txt").write_text("not Python")
+    for template in ("one", "two"):
+        done = requence("local", "tasks", "--memory", *python(RUN, template, "x"))
+        assert (done.returncode, done.stdout) == (0, "taskEnd None\n"), done.stderr
+
+
+@pytest.mark.parametrize("target", ["jobs", "jobs/", "jobs/deep", "jobs.deep"])
+def test_a_package_is_every_module_in_it(tmp_path: Path, target: str) -> None:
+    package = tmp_path / "jobs"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text("raise SystemExit('must not run')")
+    (package / "deep" / "__init__.py").write_text("NAME = 'inner'")
+    (package / "deep" / "inner.py").write_text(a_template("inner", "from jobs.deep import NAME"))
+    (package / "outer.py").write_text(a_template("outer", "from jobs.deep.inner import template as other"))
+    for template in ("inner", "outer") if "deep" not in target else ("inner",):
+        done = requence("local", target, "--memory", *python(RUN, template, "x"))
+        assert (done.returncode, done.stdout) == (0, "taskEnd None\n"), done.stderr
+
+
+def test_a_broken_module_of_a_package_is_told(tmp_path: Path) -> None:
+    package = tmp_path / "jobs" / "deep"
+    package.mkdir(parents=True)
+    (tmp_path / "jobs" / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("import no_such_package")
+    done = requence("local", "jobs")
+    assert done.returncode == 2
+    assert "No module named 'no_such_package'" in done.stderr
+
+
+def test_the_demo_is_there_without_a_file() -> None:
+    done = requence("local", "--demo", "--memory", *python(RUN, "document-digest", str(ROOT / "LICENSE")))
+    assert (done.returncode, done.stdout) == (0, "taskEnd None\n"), done.stderr
+
+
+def test_it_prints_the_page_and_the_line_to_export(launch: Callable[..., subprocess.Popen[str]]) -> None:
+    child = launch("local", "--demo", "--memory", "--strict")
+    page = line(child, r"^  page   (\S+)$")
+    token = line(child, r"^export REQUENCE_ACCESS_TOKEN=(\S+)$")
+    with Api(token) as api:
+        assert api.run("document-digest", {"path": DIGEST})[-1].name == "taskEnd"
+    answer = httpx.get(page, verify=False)
+    assert answer.status_code == 200
+    assert "document-digest" in answer.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_shuts_down_cleanly_while_tasks_are_watched(
+    launch: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "from requence.local import TaskTemplate\n"
+        "slow = TaskTemplate('slow')\n"
+        "slow.node('n')(lambda ctx: ctx.terminated.wait(30))\n"
+    )
+    child = launch("local", "slow.py")
+    token = line(child, r"^export REQUENCE_ACCESS_TOKEN=(\S+)$")
+    with Api(token) as api:
+        stream = api.watch(api.start("slow"))
+        assert next(stream).name == "taskStart"
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=10)
+    assert child.returncode == 0
+    assert "Traceback" not in errors
+    assert "did not stop" not in errors
+
+
+@pytest.mark.parametrize("remembered", [False, True], ids=["asked for", "remembered"])
+def test_a_taken_port_leads_to_the_next_free_one(
+    launch: Callable[..., subprocess.Popen[str]], free_port: int, remembered: bool
+) -> None:
+    if remembered:
+        done = requence("local", "--demo", "--port", str(free_port), *python(""))
+        assert done.returncode == 0
+    with socket.create_server(("127.0.0.1", free_port)):
+        child = launch("local", "--demo", *([] if remembered else ["--port", str(free_port)]))
+        port = int(line(child, r"http://127\.0\.0\.1:(\d+)$"))
+        token = line(child, r"^export REQUENCE_ACCESS_TOKEN=(\S+)$")
+        with Api(token) as api:
+            assert api.url.endswith(f":{port}")
+            assert api.run("document-digest", {"path": DIGEST})[-1].name == "taskEnd"
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=10)
+    assert free_port < port <= free_port + 100
+    assert f"port {free_port} is taken; this is port {port}" in errors
+
+
+def test_other_machines_are_let_in_only_when_it_is_said_twice() -> None:
+    refused = requence("local", "--demo", "--memory", "--host", "0.0.0.0", *python("print('no')"))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--allow-network" in refused.stderr
+    done = requence(
+        *("local", "--demo", "--memory", "--host", "0.0.0.0", "--allow-network"),
+        *python(RUN, "document-digest", str(ROOT / "LICENSE")),
+    )
+    assert (done.returncode, done.stdout) == (0, "taskEnd None\n"), done.stderr
+    assert "OPEN TO OTHER MACHINES" in done.stderr
+
+
 def test_it_serves_until_ctrl_c_and_comes_back_the_same(
     launch: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -197,6 +313,15 @@ def no_file(tmp_path: Path) -> tuple[list[str], int, str]:
     return ["missing.py"], 2, "There is no file missing.py"
 
 
+def nothing_named(tmp_path: Path) -> tuple[list[str], int, str]:
+    return [], 2, "--demo"
+
+
+def empty_folder(tmp_path: Path) -> tuple[list[str], int, str]:
+    (tmp_path / "empty").mkdir()
+    return ["empty"], 2, "There is no TaskTemplate in empty"
+
+
 def no_module(tmp_path: Path) -> tuple[list[str], int, str]:
     return ["missing.module"], 2, "no file and no module named missing.module"
 
@@ -220,6 +345,14 @@ def two_places(tmp_path: Path) -> tuple[list[str], int, str]:
     return [DIGEST, "--memory", "--db", "x.db"], 2, "exclude each other"
 
 
+def no_duration(tmp_path: Path) -> tuple[list[str], int, str]:
+    return [DIGEST, "--memory", "--retention", "7 days"], 2, "--retention takes 90s, 30m, 12h, 7d or forever"
+
+
+def too_long(tmp_path: Path) -> tuple[list[str], int, str]:
+    return [DIGEST, "--memory", "--retention", "99999d"], 2, "36500 days"
+
+
 def no_folder(tmp_path: Path) -> tuple[list[str], int, str]:
     return [DIGEST, "--db", "a/b/c.db"], 2, "a/b"
 
@@ -230,11 +363,15 @@ def no_folder(tmp_path: Path) -> tuple[list[str], int, str]:
         no_command,
         not_executable,
         no_file,
+        nothing_named,
+        empty_folder,
         no_module,
         no_template,
         broken_code,
         broken_template,
         two_places,
+        no_duration,
+        too_long,
         no_folder,
     ],
 )

@@ -106,6 +106,17 @@ class Api:
         return self.http.post(f"/task/{operation}/{task_id}", content=body)
 
 
+def outline(events: list[Received]) -> list[str]:
+    """The events as "name alias"."""
+    return [f"{event.name} {event.alias}" if event.alias else event.name for event in events]
+
+
+def data_of(events: list[Received], alias: str) -> Any:
+    """The data of the only update of a node."""
+    [data] = [e.payload["data"] for e in events if e.name == "nodeUpdate" and e.alias == alias]
+    return data
+
+
 def events_of(lines: Iterator[str]) -> Iterator[Received]:
     fields: dict[str, str] = {}
     for line in lines:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from tests.local.api import Api, Connect
 
 from requence.local import LocalServer
+
+Serve = Callable[..., Api]
 
 
 @pytest.fixture
@@ -20,3 +23,15 @@ def connect() -> Iterator[Connect]:
             return stack.enter_context(Api(server.access_token))
 
         yield connected
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers with these templates and options, and stops them after the test; gives a client for each."""
+    with ExitStack() as stack:
+
+        def served(*templates: Any, **options: Any) -> Api:
+            server = stack.enter_context(LocalServer(*templates, **options))
+            return stack.enter_context(Api(server.access_token))
+
+        yield served

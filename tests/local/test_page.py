@@ -171,3 +171,37 @@ def test_a_value_that_is_deep_or_long_is_still_shown(api: Api, browser: httpx.Cl
     lone_id, lone_url = start(api, "many", None, name="\ud800")
     list(api.watch(lone_id))
     assert browser.get(lone_url).status_code == 200
+
+
+def test_the_list_shows_the_last_tasks_and_leads_to_their_pages(
+    api: Api, running: LocalServer, browser: httpx.Client
+) -> None:
+    template = quote(f"echo {EVIL}", safe="")
+    first = api.start(template, 1)
+    list(api.watch(first))
+    prepared = api.prepare("waits")
+    named = api.prepare("fails")
+    assert api.finalize(named, name=f"by name {EVIL}").status_code == 200
+    list(api.watch(named))
+    answer = browser.get(running.page_url)
+    assert answer.status_code == 200
+    page = Reader(answer.text)
+    assert not {"script", "img"} & set(page.tags)
+    links = [value for name, value in page.attributes if name == "href" and value and "/tasks/" in value]
+    assert [link.split("/")[2].split("?")[0] for link in links[:3]] == [named, prepared, first]
+    for link in links[:3]:
+        assert browser.get(urljoin(running.url, link)).status_code == 200
+    assert page.text.index("failed") < page.text.index("idle") < page.text.index("successful")
+    assert f"by name {EVIL}" in page.text
+
+
+def test_the_list_has_a_key_of_its_own(api: Api, running: LocalServer, browser: httpx.Client) -> None:
+    task_id = api.prepare("waits")
+    key = running.page_url.partition("key=")[2]
+    assert browser.get(f"{running.url}/tasks/{task_id}?key={key}").status_code == 404
+    for wrong in ("", "?key=", f"?key={key[:-1]}", f"?key={key.upper()}x"):
+        assert browser.get(f"{running.url}/tasks{wrong}").status_code == 404
+    assert api.http.get("/tasks").status_code == 404
+    headers = browser.get(running.page_url).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["referrer-policy"] == "no-referrer"

@@ -59,7 +59,7 @@ def test_every_answer_and_event_fits_the_contract(api: Api) -> None:
     prepared = api.http.post("/task/prepare/free").json()
     assert fits("PreparedTask", prepared)
     assert prepared["branch"] == "live"
-    assert prepared["limits"] == {"maxPayloadSize": 10_000}
+    assert prepared["limits"] == {"maxPayloadSize": 10_000, "maxFileSize": 100 * 2**20}
     body = {"name": None, "input": 1, "priority": 5, "requireAck": True}
     started = api.http.post(prepared["finalizeUrl"], json=body).json()
     assert fits("StartedTask", started)

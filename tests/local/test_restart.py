@@ -124,18 +124,78 @@ INSERT INTO events (number, task_id, position, name, at, payload) VALUES
     (7, 'ended', 2, 'taskEnd', '2026-01-01', '{"result":1}');
 """
 
+VERSION_2 = VERSION_1.replace("user_version = 1", "user_version = 2").replace(
+    "number INTEGER PRIMARY KEY,\n    task_id", "number INTEGER PRIMARY KEY AUTOINCREMENT,\n    task_id"
+)
 
-def test_a_file_of_the_earlier_format_is_taken_over(db: Path, connect: Connect) -> None:
+
+@pytest.mark.parametrize("earlier", [VERSION_1, VERSION_2], ids=["1", "2"])
+def test_a_file_of_an_earlier_format_is_taken_over(db: Path, connect: Connect, earlier: str) -> None:
     with closing(sqlite3.connect(db)) as connection:
-        connection.executescript(VERSION_1)
+        connection.executescript(earlier)
     for _ in range(2):
-        with LocalServer(template(), db=db) as server:
+        # These tasks are old, and their events are no whole ones.
+        with LocalServer(template(), db=db, retention=None, strict=False) as server:
             api = connect(server)
             assert api.bearer == "a secret"
             assert [event.name for event in api.watch("ended")] == ["taskStart", "taskEnd"]
             assert list(api.watch("begun"))[-1].payload["result"] == 2
             with api.watch_all() as everything:
                 assert [event.position for event in islice(everything, 7)] == [3, 4, 7, 8, 9, 10, 11]
+    # When tasks had ended is known, too, so that they are cleaned up.
+    with LocalServer(template(), db=db) as server:
+        api = connect(server)
+        assert api.http.get("/task/ended").status_code == 404
+        assert api.get("begun")["result"] == 2
+
+
+FULL = """
+import resource, signal, sys, time
+from pathlib import Path
+from requence.local import LocalServer, TaskTemplate
+
+db, room = Path(sys.argv[1]), Path(sys.argv[2])
+t = TaskTemplate("t")
+
+@t.node
+def first(ctx):
+    return ctx.input
+
+@t.node(after=first)
+def fill(ctx):
+    if not room.exists():  # from now on this process cannot make any file larger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+    return "x" * 200_000
+
+with LocalServer(t, db=db) as server:
+    print(server.access_token, flush=True)
+    while not room.exists():
+        time.sleep(0.01)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    time.sleep(60)
+"""
+
+
+def test_a_disk_that_is_full_for_a_while_delays_tasks_and_loses_none(tmp_path: Path, db: Path) -> None:
+    script, room = tmp_path / "server.py", tmp_path / "room"
+    script.write_text(FULL)
+    command = [sys.executable, str(script), str(db), str(room)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            with Api(child.stdout.readline().strip()) as api:
+                task_id = api.start("t", 1)
+                assert "The log could not be written" in child.stderr.readline()
+                assert api.get(task_id)["status"] == "running"
+                room.touch()
+                events = list(api.watch(task_id))
+                assert events[-1].payload["result"] == "x" * 200_000
+                assert [event.position for event in events] == list(range(1, len(events) + 1))
+                starts = [event.alias for event in events if event.name == "nodeStart"]
+                assert starts == ["first", "fill", "fill"]
+        finally:
+            child.kill()
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:

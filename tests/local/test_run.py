@@ -9,18 +9,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.local.api import Api, Connect, Received
+from tests.local.api import Api, Connect, data_of, outline
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
-
-
-def outline(events: list[Received]) -> list[str]:
-    return [f"{event.name} {event.alias}" if event.alias else event.name for event in events]
-
-
-def data_of(events: list[Received], alias: str) -> Any:
-    [data] = [e.payload["data"] for e in events if e.name == "nodeUpdate" and e.alias == alias]
-    return data
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,10 @@ def test_use_makes_it_the_default_client_and_nothing_else() -> None:
         with server.use():
             assert default_client().access_token == server.access_token
             assert dict(os.environ) == environment
-        assert default_client() is before
+        assert default_client() == before
 
 
-@pytest.mark.parametrize("name", ["url", "access_token", "client"])
+@pytest.mark.parametrize("name", ["url", "access_token", "client", "page_url"])
 def test_before_it_runs_there_is_nothing_to_ask(name: str) -> None:
     server = LocalServer(template())
     with pytest.raises(UsageError, match="with server"):
@@ -97,7 +98,6 @@ def test_before_it_runs_there_is_nothing_to_ask(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "text"),
     [
-        ((), {}, "at least one"),
         ((template(), template()), {}, '"t"'),
         ((TaskTemplate("empty"),), {}, '"empty" has no nodes'),
         (("t",), {}, "str"),
@@ -105,6 +105,9 @@ def test_before_it_runs_there_is_nothing_to_ask(name: str) -> None:
         ((template(),), {"port": 70_000}, "port"),
         ((template(),), {"port": True}, "port"),
         ((template(),), {"max_payload_size": -1}, "max_payload_size"),
+        ((template(),), {"retention": 7}, "retention"),
+        ((template(),), {"retention": timedelta(seconds=-1)}, "retention"),
+        ((template(),), {"retention": timedelta.max}, "retention"),
     ],
 )
 def test_wrong_arguments_are_refused_at_once(arguments: Any, options: Any, text: str) -> None:

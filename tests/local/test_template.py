@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from requence.exceptions import ConfigurationError
-from requence.local import NodeContext, TaskTemplate
+from requence.local import LocalServer, NodeContext, TaskTemplate, any_of
 
 
 def nothing(ctx: NodeContext) -> None:
@@ -103,11 +103,76 @@ def no_parameter(template: TaskTemplate, other: TaskTemplate) -> None:
     template.node("b")(lambda: None)  # type: ignore[arg-type, misc]
 
 
-def generator(template: TaskTemplate, other: TaskTemplate) -> None:
-    def values(ctx: NodeContext) -> Any:
-        yield 1
+def any_of_nothing(template: TaskTemplate, other: TaskTemplate) -> None:
+    any_of()
 
-    template.node(values)
+
+def any_of_functions(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.node("b", after=any_of(nothing))(nothing)  # type: ignore[arg-type]
+
+
+def any_of_foreigners(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.node("b", after=any_of(other.node("far")(nothing)))(nothing)
+
+
+def any_of_without_name_in_a_list(template: TaskTemplate, other: TaskTemplate) -> None:
+    node = template.node("c")(nothing)
+    template.node("b", after=[node, any_of(node, node.on_fail)])(nothing)
+
+
+def any_of_with_an_alias_that_is_taken(template: TaskTemplate, other: TaskTemplate) -> None:
+    node = template.node("c")(nothing)
+    template.node("b", after=any_of(node, node.on_fail, alias="a"))(nothing)
+
+
+def list_in_a_list(template: TaskTemplate, other: TaskTemplate) -> None:
+    node = template.node("c")(nothing)
+    template.node("b", after=[[node]])(nothing)  # type: ignore[list-item]
+
+
+def foreign_output(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.node("b", after=other.node("far")(nothing).output("pdf"))(nothing)
+
+
+def output_without_name(template: TaskTemplate, other: TaskTemplate) -> None:
+    TaskTemplate("u").node("a")(nothing).output("")
+
+
+def exit_named_twice(template: TaskTemplate, other: TaskTemplate) -> None:
+    node = template.node("b")(nothing)
+    template.exit("done", after=node)
+    template.exit("done", after=node.on_fail)
+
+
+def exit_without_a_readable_name(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.exit(" ", after=template.node("b")(nothing))
+
+
+def exit_with_a_bad_schema(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.exit("done", after=template.node("b")(nothing), output_schema={"type": "objekt"})
+
+
+def configuration_that_is_not_json(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.node("b", configuration={"x": {1}})(nothing)
+
+
+def subtask_of_itself(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.subtask("b", template)
+
+
+def subtask_of_what_contains_it(template: TaskTemplate, other: TaskTemplate) -> None:
+    middle = TaskTemplate("middle")
+    other.subtask("up", template)
+    middle.subtask("over", other)
+    template.subtask("b", middle)
+
+
+def subtask_of_no_template(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.subtask("b", "other")  # type: ignore[arg-type]
+
+
+def subtask_alias_that_is_taken(template: TaskTemplate, other: TaskTemplate) -> None:
+    template.subtask("a", other)
 
 
 def no_function(template: TaskTemplate, other: TaskTemplate) -> None:
@@ -129,7 +194,22 @@ def no_function(template: TaskTemplate, other: TaskTemplate) -> None:
         (partial_without_alias, ["alias"]),
         (second_exit, ['"t"', "exit already"]),
         (no_parameter, ['"b"', "one argument"]),
-        (generator, ['"values"', "generator"]),
+        (any_of_nothing, ["any_of()", "at least one"]),
+        (any_of_functions, ['"b"', '"nothing"', "not a node"]),
+        (any_of_foreigners, ['"b"', '"far"', '"other"', '"t"']),
+        (any_of_without_name_in_a_list, ['"b"', "any_of", "alias="]),
+        (any_of_with_an_alias_that_is_taken, ['"t"', '"a"', "already"]),
+        (list_in_a_list, ['"b"', "a list in it", "any_of"]),
+        (foreign_output, ['"b"', '"far"', '"other"', '"t"']),
+        (output_without_name, ["output", '"a"', "''"]),
+        (exit_named_twice, ['"t"', 'exit "done" already']),
+        (exit_without_a_readable_name, ["name of an exit", "' '"]),
+        (exit_with_a_bad_schema, ['"t"', "output_schema", "'objekt'"]),
+        (configuration_that_is_not_json, ['"b"', 'configuration["x"]', "set"]),
+        (subtask_of_itself, ['"t" → "t"', "contain itself"]),
+        (subtask_of_what_contains_it, ['"t" → "middle" → "other" → "t"']),
+        (subtask_of_no_template, ['"b"', "TaskTemplate", "str"]),
+        (subtask_alias_that_is_taken, ['"t"', '"a"', "already"]),
         (no_function, ['"b"', "int"]),
     ],
 )
@@ -176,3 +256,52 @@ def test_a_graph_is_frozen() -> None:
     assert list(graph.nodes) == ["a"]
     with pytest.raises(TypeError):
         graph.nodes["c"] = graph.nodes["a"]  # type: ignore[index]
+
+
+def test_what_follows_a_sub_task_follows_exits_that_there_are() -> None:
+    inner = TaskTemplate("inner")
+    node = inner.node("n")(nothing)
+    inner.exit("good", after=node)
+    inner.exit("bad", after=node.on_fail)
+    outer = TaskTemplate("outer")
+    sub = outer.subtask("sub", inner)
+    outer.node("a", after=sub.output("good"))(nothing)
+    assert list(outer.graph().nodes) == ["sub", "a"]
+    outer.node("b", after=sub.output("god"))(nothing)
+    with pytest.raises(ConfigurationError) as caught:
+        outer.graph()
+    assert caught.value.message == (
+        'Something in the template "outer" follows the exit "god" of the sub task "sub", '
+        'but the exits of "inner" are: "good", "bad"'
+    )
+    plain = TaskTemplate("plain")
+    plain.node("a", after=plain.subtask("sub", inner))(nothing)
+    with pytest.raises(ConfigurationError, match='an exit without a name of the sub task "sub"'):
+        LocalServer(plain)
+
+
+def test_two_templates_of_one_name_are_refused_also_as_sub_tasks() -> None:
+    outer, inner, other = (TaskTemplate(name) for name in ("outer", "t", "t"))
+    for template in (inner, other):
+        template.node("n")(nothing)
+    outer.subtask("sub", inner)
+    with pytest.raises(ConfigurationError, match='Two templates have the name "t"'):
+        LocalServer(other, outer)
+
+
+def test_one_or_node_serves_all_who_wait_for_the_same() -> None:
+    template = TaskTemplate("t")
+    a, b = template.node("a")(nothing), template.node("b")(nothing)
+    template.node("c", after=any_of(a, b))(nothing)
+    template.node("d", after=any_of(a, b))(nothing)
+    template.node("e", after=any_of(a, b, alias="first"))(nothing)
+    kinds = [(node.kind, node.alias) for node in template.graph().nodes.values()]
+    assert kinds == [
+        ("service", "a"),
+        ("service", "b"),
+        ("or", None),
+        ("service", "c"),
+        ("service", "d"),
+        ("or", "first"),
+        ("service", "e"),
+    ]

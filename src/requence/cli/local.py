@@ -1,4 +1,4 @@
-"""`requence local`: serves the task templates of a file or module."""
+"""`requence local`: serves the task templates of files and modules."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from requence.cli.child import run_command
-from requence.cli.loading import LoadError, load_module
+from requence.cli.loading import LoadError, load_modules
 from requence.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,14 +29,21 @@ if TYPE_CHECKING:
 __all__ = ["local"]
 
 _NEEDED = ("jsonschema", "starlette", "uvicorn")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_TRIED_PORTS = 100
+_LAST_PORT = 65_535
 _DEFAULT_DB = Path(".requence", "local.db")
 
 
 def local(
     target: Annotated[
-        str,
-        typer.Argument(metavar="FILE_OR_MODULE", help="Where the task templates are.", show_default=False),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="FILE_OR_MODULE",
+            help="Where the task templates are: a file, a folder of files, a module or a package.",
+            show_default=False,
+        ),
+    ] = None,
     command: Annotated[
         list[str] | None,
         typer.Argument(
@@ -45,7 +55,9 @@ def local(
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=65_535, help="The port; 0: the one that the file was last served on, or a free one."
+            min=0,
+            max=65_535,
+            help="The port, or the next free one; 0: the one that the file was last served on, or any free one.",
         ),
     ] = 0,
     db: Annotated[
@@ -55,9 +67,23 @@ def local(
         ),
     ] = None,
     memory: Annotated[bool, typer.Option("--memory", help="Keep nothing when the server stops.")] = False,
-    workers: Annotated[int, typer.Option(min=1, max=10_000, help="How many tasks run at once.")] = 8,
+    workers: Annotated[int, typer.Option(min=1, max=10_000, help="How many handlers run at once.")] = 8,
+    retention: Annotated[
+        str, typer.Option(help="How long tasks are kept after their end: 90s, 30m, 12h, 7d or forever.")
+    ] = "7d",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    allow_network: Annotated[
+        bool,
+        typer.Option(
+            "--allow-network", help="Let --host be an address that other machines can reach. Not encrypted."
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Check all that is sent against the API's contract.")
+    ] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Serve the example that is shipped.")] = False,
 ) -> None:
-    """Serve every TaskTemplate of a file or module on this machine.
+    """Serve every TaskTemplate of a file, folder, module or package on this machine.
 
     Without a command the server runs until Ctrl-C. Started again on the same file, it has the same access token
     and port, and takes up the tasks that had not ended.
@@ -66,6 +92,12 @@ def local(
         _fail("The local server needs packages that are not installed: pip install 'requence[local]'")
     if memory and db is not None:
         _fail("--db and --memory exclude each other")
+    kept = _duration(retention)
+    if demo:  # then what stands in the place of the target belongs to the command
+        command = [*([] if target is None else [target]), *(command or [])]
+        target = str(_demo())
+    if target is None:
+        _fail("Say which templates to serve: a file, a folder, a module or a package", "or --demo")
     templates = _templates(target)
 
     from requence.local import LocalServer
@@ -73,24 +105,75 @@ def local(
     _show_logs()
     try:
         place = None if memory else _with_folder(db or _DEFAULT_DB)
-        with LocalServer(*templates, port=port, db=place, workers=workers) as server:
+
+        def make(port: int) -> LocalServer:
+            return LocalServer(
+                *templates,
+                port=port,
+                db=place,
+                host=host,
+                allow_network=allow_network,
+                workers=workers,
+                retention=kept,
+                strict=strict,
+            )
+
+        with _on_a_free_port(make, port) as server:
             raise typer.Exit(_serve(server, templates, place, command))
     except ConfigurationError as error:
         _fail(str(error), error.hint)
+
+
+@contextmanager
+def _on_a_free_port(make: Callable[[int], LocalServer], port: int) -> Generator[LocalServer]:
+    """Runs the server on the port that was asked for, or on the next one that nobody else uses."""
+    from requence.local.address import PortTakenError
+
+    taken: list[PortTakenError] = []
+    with ExitStack() as stack:
+        server: LocalServer | None = None
+        while server is None:
+            try:
+                server = stack.enter_context(make(port))
+            except PortTakenError as error:
+                taken.append(error)
+                if len(taken) == _TRIED_PORTS or error.port == _LAST_PORT:
+                    raise taken[0] from None
+                port = error.port + 1
+        if taken:
+            # The access token names the port, so one that was written down before does not lead here.
+            _say(
+                f"requence: port {taken[0].port} is taken; this is port {port}, with an access token of its own"
+            )
+        yield server
 
 
 def _serve(
     server: LocalServer, templates: list[TaskTemplate], place: Path | None, command: list[str] | None
 ) -> int:
     if command:
-        _say(f"requence: serving at {server.url} while the command runs")
+        _say(f"requence: serving at {server.url} while the command runs; page: {server.page_url}")
         return run_command(command, {"REQUENCE_ACCESS_TOKEN": server.access_token})
     names = ", ".join(template.name for template in templates)
     # The token opens a server that only this machine can reach, so it may stand in this terminal.
-    typer.echo(f"Serving {names}\n  at     {server.url}\n  state  {place or 'in memory'}\n")
+    typer.echo(f"Serving {names}\n  at     {server.url}\n  page   {server.page_url}")
+    typer.echo(f"  state  {place or 'in memory'}\n")
     typer.echo(f"export REQUENCE_ACCESS_TOKEN={server.access_token}\n\nPress Ctrl-C to stop.")
     _wait_for_signal()
     return 0
+
+
+def _duration(text: str) -> timedelta | None:
+    if text == "forever":
+        return None
+    number, unit = text[:-1], _UNITS.get(text[-1:])
+    # Ten digits at most: more days than that no calendar has.
+    if unit is None or not (number.isascii() and number.isdigit()) or len(number) > 10:
+        _fail(f"--retention takes 90s, 30m, 12h, 7d or forever, not {text}")
+    try:
+        return timedelta(**{unit: int(number)})
+    except OverflowError:
+        _fail(f"--retention is too long: {text}", "use forever")
 
 
 def _show_logs() -> None:
@@ -113,15 +196,22 @@ def _wait_for_signal() -> None:
     asked.wait()
 
 
+def _demo() -> Path:
+    """The example: in the package as it is installed, in the folder of examples in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "local" / "demo.py"
+    return installed if installed.is_file() else package.parents[1] / "examples" / "document_digest.py"
+
+
 def _templates(target: str) -> list[TaskTemplate]:
     try:
-        module = load_module(target)
+        modules = load_modules(target)
     except LoadError as error:
         _fail(str(error))
     except Exception:  # whatever the user's own code raises while it is imported
         traceback.print_exc()
         _fail(f"{target} could not be imported")
-    templates = _templates_of(module)
+    templates = _templates_of(modules)
     if not templates:
         _fail(
             f"There is no TaskTemplate in {target}",
@@ -130,11 +220,13 @@ def _templates(target: str) -> list[TaskTemplate]:
     return templates
 
 
-def _templates_of(module: ModuleType) -> list[TaskTemplate]:
+def _templates_of(modules: Iterable[ModuleType]) -> list[TaskTemplate]:
     from requence.local import TaskTemplate
 
-    found = [value for value in vars(module).values() if isinstance(value, TaskTemplate)]
-    return list(dict.fromkeys(found))  # one template may have two names in its module
+    found = [
+        value for module in modules for value in vars(module).values() if isinstance(value, TaskTemplate)
+    ]
+    return list(dict.fromkeys(found))  # one template may have several names, and be imported elsewhere
 
 
 def _with_folder(db: Path) -> Path:

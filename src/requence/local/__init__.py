@@ -10,10 +10,28 @@ if any(find_spec(library) is None for library in ("jsonschema", "referencing", "
     raise ImportError("requence.local needs libraries that are not installed: pip install 'requence[local]'")
 
 from requence.local.context import DebugLog, NodeContext
+from requence.local.faults import Fault, Faults
 from requence.local.server import LocalServer
-from requence.local.template import Node, OnFail, TaskTemplate
+from requence.local.steps import AnyOf, Node, NodeOutput, OnFail, Subtask, any_of
+from requence.local.template import TaskTemplate
+from requence.local.testkit import ServerClock, StartedTask
 
-__all__ = ["DebugLog", "LocalServer", "Node", "NodeContext", "OnFail", "TaskTemplate"]
+__all__ = [
+    "AnyOf",
+    "DebugLog",
+    "Fault",
+    "Faults",
+    "LocalServer",
+    "Node",
+    "NodeContext",
+    "NodeOutput",
+    "OnFail",
+    "ServerClock",
+    "StartedTask",
+    "Subtask",
+    "TaskTemplate",
+    "any_of",
+]
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, ValidationError
 
-__all__ = ["FinalizeRequest", "InvalidRequestError", "WatchRequest", "check_input", "check_schema"]
+__all__ = [
+    "ACK_REQUIRED",
+    "FinalizeRequest",
+    "InvalidRequestError",
+    "WatchRequest",
+    "check_input",
+    "check_schema",
+    "problems_with",
+    "read_json",
+    "result_misfit",
+]
+
+# How the text of a request ends whose outcome waits for a confirmation: what the store can look for.
+ACK_REQUIRED = '"requireAck":true}'
 
 _SHOWN_PROBLEMS = 5
 _SHOWN_CHARACTERS = 300
@@ -45,17 +58,22 @@ class FinalizeRequest:
     require_ack: bool
 
     @classmethod
-    def from_body(cls, body: bytes) -> FinalizeRequest:
-        """Reads the body of a request.
+    def from_body(cls, body: bytes, fetch: Callable[[str], bytes]) -> FinalizeRequest:
+        """Reads the body of a request. A claim check in place of one of its values is resolved first.
+
+        Args:
+            body: The body.
+            fetch: Returns the JSON text behind the URL of a claim check; raises `InvalidRequestError` if there is
+                none.
 
         Raises:
             InvalidRequestError: It is not what the contract describes.
         """
-        value = _read("FinalizeRequest", body)
+        value = _checked("FinalizeRequest", _without_claim_checks(read_json(body), fetch))
         return cls(value["name"], value["input"], int(value["priority"]), value["requireAck"])
 
     def to_json(self) -> str:
-        """Returns the request as JSON text, as `from_body` reads it."""
+        """Returns the request as JSON text, as `from_body` reads it; it ends with `ACK_REQUIRED` or does not."""
         return compact(
             {
                 "name": self.name,
@@ -95,15 +113,20 @@ class WatchRequest:
         Raises:
             InvalidRequestError: It is not what the contract describes, or `since` is not a time.
         """
-        value = _read("WatchAllRequest" if of_all else "WatchRequest", body)
+        value = _checked("WatchAllRequest" if of_all else "WatchRequest", read_json(body))
         since = "" if value["since"] is None else time_text(_time(value["since"]))
         if "lastPosition" in value:  # then it alone counts
             return cls(int(value["lastPosition"]), "")
         return cls(0, since)
 
 
-def check_schema(template: str, schema: Mapping[str, object]) -> None:
-    """Checks that a template's input schema is a JSON Schema (Draft 2020-12).
+def check_schema(template: str, which: str, schema: Mapping[str, object]) -> None:
+    """Checks that a schema of a template is a JSON Schema (Draft 2020-12).
+
+    Args:
+        template: The template's name.
+        which: What the schema is called in errors.
+        schema: The schema.
 
     Raises:
         ConfigurationError: It is not.
@@ -113,13 +136,13 @@ def check_schema(template: str, schema: Mapping[str, object]) -> None:
 
     given: object = schema
     if not isinstance(given, dict):
-        raise ConfigurationError(f'input_schema of the template "{template}" must be a dict')
+        raise ConfigurationError(f'{which} of the template "{template}" must be a dict')
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        problem = _described("input_schema", error)
+        problem = _described(which, error)
         raise ConfigurationError(
-            f'The input_schema of the template "{template}" is not valid: {problem}'
+            f'The {which} of the template "{template}" is not valid: {problem}'
         ) from None
 
 
@@ -129,33 +152,85 @@ def check_input(template: str, schema: Mapping[str, object], value: object) -> N
     Raises:
         InvalidRequestError: It does not fit; the message names the fields.
     """
-    from referencing.exceptions import Unresolvable
-
     try:
-        problems = _problems(_validator(schema), "input", value)
-    except Unresolvable as error:
-        raise InvalidRequestError(
-            f'The input_schema of the template "{template}" refers to something that is not part of it: {error}'
-        ) from None
-    except RecursionError:
-        raise InvalidRequestError("input: nested too deeply to be checked") from None
+        problems = _misfit(schema, "input", value)
+    except _UncheckableError as error:
+        raise InvalidRequestError(f'The input_schema of the template "{template}" {error}') from None
     if problems:
         raise InvalidRequestError(f'The input does not fit the template "{template}": {problems}')
 
 
-def _read(schema: str, body: bytes) -> dict[str, Any]:
+def result_misfit(exit_name: str | None, schema: Mapping[str, object], value: object) -> str | None:
+    """Returns why a task's result does not meet the schema of the exit, for people; None if it does."""
+    which = "the exit" if exit_name is None else f'the exit "{exit_name}"'
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        problems = _misfit(schema, "result", value)
+    except _UncheckableError as error:
+        return f"The output_schema of {which} {error}"
+    return f"The result does not fit the output_schema of {which}: {problems}" if problems else None
+
+
+class _UncheckableError(Exception):
+    """Nothing can be said about a value, because of its schema."""
+
+
+def _misfit(schema: Mapping[str, object], root: str, value: object) -> str:
+    from referencing.exceptions import Unresolvable
+
+    try:
+        return _problems(_validator(schema), root, value)
+    except Unresolvable as error:
+        raise _UncheckableError(f"refers to something that is not part of it: {error}") from None
+    except RecursionError:
+        return f"{root}: nested too deeply to be checked"
+
+
+def read_json(text: bytes, what: str = "The body") -> Any:
+    """Reads what may be any JSON.
+
+    Args:
+        text: The text.
+        what: What it is, for errors.
+
+    Raises:
+        InvalidRequestError: It is not JSON, or nested too deeply.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
         if is_too_deep(value):
-            raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels")
+            raise InvalidRequestError(f"{what} is nested deeper than {MAX_DEPTH} levels")
         compact(value)  # a number such as 1e999 is read as infinity, which could not be written again
     except InvalidRequestError:
         raise
     except RecursionError:
-        raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels") from None
+        raise InvalidRequestError(f"{what} is nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
-        raise InvalidRequestError(f"The body is not JSON: {error}") from None
-    if problems := _problems(_contract_validator(schema), "", value):
+        raise InvalidRequestError(f"{what} is not JSON: {error}") from None
+    return value
+
+
+def _without_claim_checks(value: Any, fetch: Callable[[str], bytes]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    return {name: _resolved(name, part, fetch) for name, part in fields.items()}
+
+
+def _resolved(name: str, value: Any, fetch: Callable[[str], bytes]) -> Any:
+    match value:
+        case {"__REQUENCE_type": "ClaimCheck", "url": str(url)}:
+            return read_json(fetch(url), f"The content of the claim check in {name}")
+        case _:
+            return value
+
+
+def problems_with(schema: str, value: object) -> str:
+    """Returns what is wrong with a value for the contract's schema of this name; empty if nothing is."""
+    return _problems(_contract_validator(schema), "", value)
+
+
+def _checked(schema: str, value: Any) -> dict[str, Any]:
+    if problems := problems_with(schema, value):
         raise InvalidRequestError(f"The body is not a {schema}: {problems}")
     checked: dict[str, Any] = value
     return checked

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from requence.exceptions import ConfigurationError
 
-__all__ = ["opened", "transaction"]
+__all__ = ["Writer", "opened"]
 
 _APPLICATION_ID = 0x52514E43  # "RQNC", so that another program's database is never mistaken for ours
 
@@ -55,7 +56,102 @@ _STEPS = (
     DROP TABLE events;
     ALTER TABLE numbered_events RENAME TO events;
     """,
+    # Sub tasks, nodes that go on later, and when a task ended, by which old ones are found.
+    """
+    ALTER TABLE tasks ADD COLUMN root_id TEXT;
+    ALTER TABLE tasks ADD COLUMN parent_id TEXT;
+    ALTER TABLE tasks ADD COLUMN parent_node TEXT;
+    ALTER TABLE tasks ADD COLUMN ended_at TEXT;
+    UPDATE tasks SET ended_at = (
+        SELECT at FROM events
+        WHERE task_id = tasks.id AND name IN ('taskEnd', 'taskError', 'taskAborted') LIMIT 1
+    );
+    CREATE INDEX tasks_by_parent ON tasks (parent_id) WHERE parent_id IS NOT NULL;
+    CREATE INDEX tasks_by_end ON tasks (ended_at);
+    CREATE TABLE waits (
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        node TEXT NOT NULL,
+        key TEXT UNIQUE,
+        due TEXT,
+        PRIMARY KEY (task_id, node)
+    ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE files (
+        id TEXT PRIMARY KEY,
+        task_id TEXT NOT NULL REFERENCES tasks (id),
+        mime TEXT NOT NULL,
+        max_size INTEGER NOT NULL,
+        size INTEGER,
+        broken TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX files_of_task ON files (task_id);
+    """,
 )
+
+
+class Writer:
+    """Writes, each at once, or gathered into one transaction until `commit`.
+
+    A commit costs more than several writes, so what happens in one turn of the event loop is committed together.
+    Nothing of it may leave the program before that.
+
+    Args:
+        db: The open file.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._begun: Callable[[], object] | None = None
+        self._lost: Callable[[Exception], object] = lambda _error: None
+
+    def gather(self, begun: Callable[[], object], lost: Callable[[Exception], object]) -> None:
+        """From now on writes are gathered.
+
+        Args:
+            begun: Called when the first write of each transaction comes.
+            lost: Called when a write or a commit has failed, after everything since the last commit was taken
+                back.
+        """
+        self._begun, self._lost = begun, lost
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Writes with one statement."""
+        with self._all_or_nothing():
+            self._begin()
+            return self._db.execute(statement, values)
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Writes with one statement for each row."""
+        with self._all_or_nothing():
+            self._begin()
+            self._db.executemany(statement, rows)
+
+    def commit(self) -> None:
+        """Commits what was gathered, if anything.
+
+        Raises:
+            sqlite3.Error: That failed, and what was gathered is lost.
+        """
+        if self._db.in_transaction:
+            with self._all_or_nothing():
+                self._db.execute("COMMIT")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            # Some errors have ended the transaction, and some have not.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._lost(error)
+            raise
+
+    def _begin(self) -> None:
+        if self._begun is not None and not self._db.in_transaction:
+            self._db.execute("BEGIN")
+            self._begun()
 
 
 def opened(path: Path | None) -> sqlite3.Connection:
@@ -81,7 +177,7 @@ def opened(path: Path | None) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(db: sqlite3.Connection) -> Generator[None]:
+def _transaction(db: sqlite3.Connection) -> Generator[None]:
     """Commits what is done inside as a whole, or takes it back if an exception comes out."""
     db.execute("BEGIN EXCLUSIVE")
     try:
@@ -95,7 +191,7 @@ def transaction(db: sqlite3.Connection) -> Generator[None]:
 def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
     # Exclusive: a second server on the same file fails at once instead of running every task twice.
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
-    with transaction(db):
+    with _transaction(db):
         version = db.execute("PRAGMA user_version").fetchone()[0]
         owner = db.execute("PRAGMA application_id").fetchone()[0]
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]

@@ -1,82 +1,89 @@
-"""The operations on tasks, and who runs when. Everything here runs on the server's event loop."""
+"""The operations on tasks. Everything here runs on the server's event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
+import json
 import logging
+import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from requence.local import events
+from requence.local.catalogue import Catalogue
+from requence.local.clock import Clock
 from requence.local.contract import FinalizeRequest, check_input
-from requence.local.events import Event
-from requence.local.graph import Graph
+from requence.local.events import TERMINAL, Draft, Event
+from requence.local.files import Files
+from requence.local.graph import Graph, NodePlan, Outcome
 from requence.local.handlers import Handlers
 from requence.local.journal import Journal
-from requence.local.run import Run
+from requence.local.python_types import Signature
+from requence.local.refusals import NotStartableError, UnknownKeyError, UnknownTaskError
+from requence.local.retention import Cleaner
+from requence.local.run import Run, subtask_outcome
+from requence.local.shared import Shared
+from requence.local.slots import Slots
 from requence.local.state import TaskState, fold
 from requence.local.store import Store, TaskRecord
 
-__all__ = ["Engine", "NotStartableError", "UnknownTaskError", "UnknownTemplateError"]
+__all__ = ["Engine"]
 
 _log = logging.getLogger("requence.local")
 
-
-class UnknownTemplateError(LookupError):
-    """There is no template of this name; the message lists those that there are."""
-
-
-class UnknownTaskError(LookupError):
-    """There is no task of this id."""
-
-
-class NotStartableError(Exception):
-    """The task was started or aborted before."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Active:
-    run: Run
-    work: asyncio.Task[None]
+_RECOVERY_SECONDS = 2.0
+_CLEANUP_SECONDS = 1.0
 
 
 class Engine:
-    """Accepts tasks and runs them, at most `slots` at once, the most urgent first.
+    """Accepts tasks and runs them; at most `slots` handlers at once, those of the most urgent task first.
 
     Args:
         graphs: The templates' plans by name.
         store: The log.
-        slots: How many tasks run at once, and how many handlers run in threads at once.
+        files: The files and streams of the tasks.
+        slots: How many handlers run at once.
+        retention: How long a task is kept after its end; None for ever.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph], store: Store, slots: int) -> None:
-        self.journal = Journal(store)
-        self.handlers = Handlers(slots)
-        self._graphs = graphs
+    def __init__(
+        self,
+        graphs: Mapping[str, Graph],
+        store: Store,
+        files: Files,
+        slots: int,
+        retention: timedelta | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.journal = Journal(store, self.clock, self._lost)
+        self.handlers = Handlers()
+        self._shared = Shared(store, files, self.journal, self.clock, Slots(slots), self.handlers)
+        self._cleaner = Cleaner(store, self.clock, self.remove, retention)
+        self.templates = Catalogue(graphs)
         self._store = store
-        self._slots = slots
-        self._active: dict[str, _Active] = {}
-        # (not begun yet, wire priority, age, id): what was interrupted goes on first, then by urgency and age.
-        self._waiting: list[tuple[bool, int, int, str]] = []
-        self._accepted = 0
+        self._runs: dict[str, Run] = {}
+        self._came = 0
+        self._stopped = False
+        self._recovery_due = False
 
     def recover(self) -> None:
-        """Takes up what an earlier server on the same file left unfinished."""
+        """Takes up what is unfinished according to the log, and not being run."""
+        self._recovery_due = False
+        found: list[Run] = []
         for record in self._store.unfinished():
-            if record.template in self._graphs:
-                self._enqueue(record, begun=bool(self._store.events(record.id)))
+            if record.id in self._runs:
+                continue
+            if record.template in self.templates:
+                found.append(self._add_run(fold(record, self._store.all_events(record.id))))
             else:
-                _log.warning(
-                    'Task %s waits for the template "%s", which this server does not have',
-                    record.id,
-                    record.template,
-                )
-        self._fill_slots()
+                text = 'Task %s waits for the template "%s", which this server does not have'
+                _log.warning(text, record.id, record.template)
+        for run in found:
+            run.resume(self._subtasks_of(run.record.id))
 
     def prepare(self, template: str) -> str:
         """Reserves a task and returns its id.
@@ -84,9 +91,9 @@ class Engine:
         Raises:
             UnknownTemplateError: There is no such template.
         """
-        self._graph(template)
+        template = self.templates[template].name
         task_id = str(uuid.uuid4())
-        self._store.add_task(task_id, template, _now())
+        self._store.add_task(task_id, template, self._now())
         return task_id
 
     def finalize(self, task_id: str, request: FinalizeRequest) -> None:
@@ -103,12 +110,14 @@ class Engine:
             raise NotStartableError("The task has been started already")
         if self._store.terminal_event(task_id) is not None:
             raise NotStartableError("The task was aborted before it started")
-        graph = self._graph(record.template)
+        graph = self.templates[record.template]
         if graph.input_schema is not None:
             check_input(graph.name, graph.input_schema, request.input)
-        self._store.accept(task_id, request, _now())
-        self._enqueue(self.record(task_id), begun=False)
-        self._fill_slots()
+        self._store.accept(task_id, request, self._now())
+        if not self._stopped:  # else the next server on the same file runs it
+            run = self._add_run(TaskState(replace(record, request=request)))
+            with run.guard():
+                run.go()
 
     def abort(self, task_id: str, reason: str | None) -> None:
         """Ends a task now, whatever it is doing. A task that has ended stays as it is.
@@ -120,12 +129,27 @@ class Engine:
         if self._store.terminal_event(task_id) is not None:
             return
         require_ack = record.request is not None and record.request.require_ack
-        self.journal.append(record, events.task_aborted(reason, require_ack=require_ack))
-        if active := self._active.get(task_id):
-            active.run.terminate()
-            active.work.cancel()
-        self._waiting = [entry for entry in self._waiting if entry[-1] != task_id]
-        heapq.heapify(self._waiting)
+        aborted = events.task_aborted(reason, require_ack=require_ack)
+        if run := self._runs.get(task_id):
+            run.finish(aborted)
+        else:
+            self.journal.append(record, aborted)
+            self._close_family(record, aborted)
+
+    def act(self, key: str, outcome: Outcome) -> None:
+        """Ends a node that was deferred with this key.
+
+        Args:
+            key: The key.
+            outcome: A failure, or the data of the node.
+
+        Raises:
+            UnknownKeyError: There is no such node, or it has ended.
+        """
+        wait = self._store.waits.of_key(key)
+        run = self._runs.get(wait.task_id) if wait else None
+        if wait is None or run is None or not run.act(wait.node, outcome):
+            raise UnknownKeyError("Nothing waits for this key")
 
     def acknowledge(self, task_id: str) -> None:
         """Confirms that the outcome of a task has arrived. Without effect if nothing waits for that.
@@ -134,7 +158,7 @@ class Engine:
             UnknownTaskError: There is no such task.
         """
         if self.state(task_id).status == "awaiting_delivery":
-            self._store.acknowledge(task_id, _now())
+            self._store.acknowledge(task_id, self._now())
 
     def protect(self, task_id: str) -> None:
         """Marks a task as to be kept.
@@ -143,6 +167,13 @@ class Engine:
             UnknownTaskError: There is no such task.
         """
         self._store.protect(self.record(task_id).id)
+
+    def signatures(self) -> list[Signature]:
+        """Returns what each template takes and gives."""
+        return [
+            Signature(graph.name, graph.input_schema, [way_out.output_schema for way_out in graph.exits])
+            for graph in self.templates.declared()
+        ]
 
     def record(self, task_id: str) -> TaskRecord:
         """Returns what is known of a task beside its events.
@@ -163,57 +194,131 @@ class Engine:
         """
         return fold(self.record(task_id), self._store.all_events(task_id))
 
+    def newest(self, limit: int) -> list[tuple[TaskState, str]]:
+        """Returns the tasks that were prepared last, newest first, with when; without what is in their events."""
+        return [
+            (TaskState(record, started=last is not None, ended_by=last if last in TERMINAL else None), at)
+            for record, at, last in self._store.newest(limit)
+        ]
+
     def events(self, task_id: str) -> Iterator[Event]:
         """Yields all events of a task so far."""
         return self._store.all_events(task_id)
 
+    def tasks(self, template: str | None = None) -> list[TaskState]:
+        """Returns the tasks that were started, of one template or of all, in the order in which they were."""
+        return [self.state(record.id) for record in self._store.tasks(template)]
+
+    def remove(self, task_ids: Sequence[str]) -> None:
+        """Removes tasks with everything that belongs to them; those that run are stopped."""
+        for task_id in task_ids:
+            if run := self._runs.pop(task_id, None):
+                run.terminate()
+        contents = self._shared.files.forget(task_ids)
+        self._store.remove(task_ids)
+        self.journal.removed(task_ids)
+        self.journal.once_committed(lambda: self._shared.files.discard(contents))
+
+    def reset(self) -> None:
+        """Removes all tasks, and serves what was served from the beginning."""
+        self.remove(self._store.all_ids())
+        self.templates.reset()
+
+    def clean(self) -> None:
+        """Removes what is too old, now and from time to time."""
+        self._cleaner.clean()
+
     async def stop(self) -> None:
         """Stops running tasks without ending them: a server on the same file takes them up again."""
+        self._stopped = True
+        self.clock.stop()
+        with suppress(sqlite3.Error):
+            self.journal.commit()
         self.journal.close()
-        self._waiting.clear()
-        for active in self._active.values():
-            active.run.terminate()
-            active.work.cancel()
-        if works := [active.work for active in self._active.values()]:
-            await asyncio.wait(works, timeout=1)
+        self._drop_runs()
+        if works := set(self._shared.works):
+            # A coroutine handler may take a moment to clean up.
+            await asyncio.wait(works, timeout=_CLEANUP_SECONDS)
+        with suppress(sqlite3.Error):
+            self.journal.commit()
 
-    def _graph(self, template: str) -> Graph:
-        graph = self._graphs.get(template)
-        if graph is None:
-            known = ", ".join(f'"{name}"' for name in self._graphs)
-            raise UnknownTemplateError(
-                f'There is no task template named "{template}". This server has: {known}'
-            )
-        return graph
+    def start_subtask(self, parent: Run, node: NodePlan, input_value: Any) -> None:
+        """Starts the sub task of a node: see `Owner`."""
+        graph = self.templates[node.subtask or ""]
+        if graph.input_schema is not None:
+            check_input(graph.name, graph.input_schema, input_value)
+        above = parent.record
+        request = FinalizeRequest(None, input_value, parent.urgency.priority, require_ack=False)
+        record = TaskRecord(
+            str(uuid.uuid4()),
+            graph.name,
+            request,
+            acked=False,
+            protected=False,
+            root_id=above.root_id or above.id,
+            parent_id=above.id,
+            parent_node=node.key,
+        )
+        self._store.add_subtask(record, self._now())
+        run = self._add_run(TaskState(record))
+        with run.guard():
+            run.go()
 
-    def _enqueue(self, record: TaskRecord, *, begun: bool) -> None:
-        if record.request is None:
-            raise ValueError("only a finalized task can wait")
-        self._accepted += 1
-        heapq.heappush(self._waiting, (not begun, record.request.priority, self._accepted, record.id))
+    def ended(self, run: Run, by: Draft) -> None:
+        """A task has ended: see `Owner`."""
+        self._runs.pop(run.record.id, None)
+        self._close_family(run.record, by)
 
-    def _fill_slots(self) -> None:
-        while self._waiting and len(self._active) < self._slots:
-            *_, task_id = heapq.heappop(self._waiting)
-            state = self.state(task_id)
-            run = Run(state, self._graphs[state.record.template], self.journal, self.handlers)
-            work = asyncio.create_task(run.execute(), name=f"requence-local-task-{task_id}")
-            self._active[task_id] = _Active(run, work)
-            work.add_done_callback(partial(self._finished, task_id))
+    def failed(self, run: Run, error: Exception) -> None:
+        """A task cannot go on: see `Owner`."""
+        if isinstance(error, sqlite3.Error):  # then all of them begin anew: see `_lost`
+            return
+        _log.error("Task %s could not go on", run.record.id, exc_info=error)
+        request = run.record.request
+        reason = f"The local server could not go on with the task: {error}"
+        run.finish(events.task_error(reason, require_ack=request is not None and request.require_ack))
 
-    def _finished(self, task_id: str, work: asyncio.Task[None]) -> None:
-        del self._active[task_id]
-        if not work.cancelled() and (error := work.exception()):
-            # For instance a full disk; then this cannot be written either, and the next server on the same file
-            # takes the task up where the log ends.
-            _log.error("Task %s could not go on", task_id, exc_info=error)
-            with suppress(Exception):
-                record = self.record(task_id)
-                require_ack = record.request is not None and record.request.require_ack
-                reason = f"The local server could not go on with the task: {error}"
-                self.journal.append(record, events.task_error(reason, require_ack=require_ack))
-        self._fill_slots()
+    def _close_family(self, record: TaskRecord, by: Draft) -> None:
+        """Aborts the sub tasks of a task that has ended, and tells the task that has started it."""
+        for child in self._store.children(record.id):
+            reason = by.fields.get("reason") if by.name == "taskAborted" else None
+            self.abort(child.id, reason or "The task that has started it has ended")
+        parent = self._runs.get(record.parent_id) if record.parent_id else None
+        if parent is not None and record.parent_node is not None:
+            with parent.guard():
+                parent.subtask_ended(record.parent_node, subtask_outcome(by.name, by.fields))
 
+    def _subtasks_of(self, task_id: str) -> dict[str, Outcome | None]:
+        """Returns how the sub tasks of a task have ended, by the node that has started them."""
+        found: dict[str, Outcome | None] = {}
+        for child in self._store.children(task_id):
+            end = self._store.terminal_event(child.id)
+            outcome = None if end is None else subtask_outcome(end.name, json.loads(end.payload))
+            found[child.parent_node or ""] = outcome
+        return found
 
-def _now() -> str:
-    return events.time_text(datetime.now(UTC))
+    def _add_run(self, state: TaskState) -> Run:
+        record = state.record
+        # The nodes of a sub task are as old as the task at the top, so that this one comes to its end.
+        top = self._runs.get(record.root_id) if record.root_id else None
+        self._came += 1
+        age = self._came if top is None else top.urgency.age
+        run = Run(state, self.templates[record.template], age, self._shared, self)
+        self._runs[record.id] = run
+        return run
+
+    def _lost(self, error: Exception) -> None:
+        """The log could not be written: what runs is ahead of it, so everything begins anew where it ends."""
+        _log.error("The log could not be written; running tasks begin again where it ends", exc_info=error)
+        self._drop_runs()
+        if not self._recovery_due and not self._stopped:
+            self._recovery_due = True
+            self.clock.after(_RECOVERY_SECONDS, self.recover)
+
+    def _drop_runs(self) -> None:
+        runs, self._runs = self._runs, {}
+        for run in runs.values():
+            run.terminate()
+
+    def _now(self) -> str:
+        return events.time_text(self.clock.now())

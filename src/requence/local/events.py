@@ -9,9 +9,12 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from requence.local.json_values import compact
+
+if TYPE_CHECKING:
+    from requence.local.graph import NodePlan
 
 __all__ = [
     "TERMINAL",
@@ -20,8 +23,10 @@ __all__ = [
     "Stamped",
     "frame",
     "frame_among_all",
+    "node_defer",
     "node_end",
     "node_error",
+    "node_id",
     "node_start",
     "node_update",
     "stamped",
@@ -65,6 +70,7 @@ class Event:
         at: When it happened, as `time_text` writes it.
         payload: The JSON text of an object.
         task_id: Whose event it is.
+        root_id: For a sub task, the task at the top; None for one that is at the top itself.
     """
 
     position: int
@@ -72,6 +78,7 @@ class Event:
     at: str
     payload: str
     task_id: str
+    root_id: str | None
 
 
 def task_start(input_value: object) -> Draft:
@@ -79,29 +86,34 @@ def task_start(input_value: object) -> Draft:
     return Draft("taskStart", {"input": input_value})
 
 
-def node_start(template: str, alias: str) -> Draft:
+def node_start(node: NodePlan) -> Draft:
     """A node has begun to run."""
-    return Draft("nodeStart", _node(template, alias))
+    return Draft("nodeStart", {"node": node.told})
 
 
-def node_update(template: str, alias: str, data: object) -> Draft:
+def node_update(node: NodePlan, data: object, output: str | None = None) -> Draft:
     """A node has delivered data."""
-    return Draft("nodeUpdate", {**_node(template, alias), "data": data, "output": None})
+    return Draft("nodeUpdate", {"node": node.told, "data": data, "output": output})
 
 
-def node_end(template: str, alias: str) -> Draft:
+def node_defer(node: NodePlan, reason: str | None) -> Draft:
+    """A node will end later, or run again."""
+    return Draft("nodeDefer", {"node": node.told, "reason": reason})
+
+
+def node_end(node: NodePlan) -> Draft:
     """A node has ended well."""
-    return Draft("nodeEnd", _node(template, alias))
+    return Draft("nodeEnd", {"node": node.told})
 
 
-def node_error(template: str, alias: str, error: str) -> Draft:
+def node_error(node: NodePlan, error: str) -> Draft:
     """A node has failed. No `nodeEnd` follows."""
-    return Draft("nodeError", {**_node(template, alias), "error": error})
+    return Draft("nodeError", {"node": node.told, "error": error})
 
 
-def task_end(result: object, *, require_ack: bool) -> Draft:
-    """The task has ended well."""
-    return Draft("taskEnd", {"result": result, "exit": None, "requireAck": require_ack})
+def task_end(result: object, exit_name: str | None, *, require_ack: bool) -> Draft:
+    """The task has ended well, at an exit with this name or at one without."""
+    return Draft("taskEnd", {"result": result, "exit": exit_name, "requireAck": require_ack})
 
 
 def task_error(reason: str, *, require_ack: bool) -> Draft:
@@ -143,9 +155,9 @@ def frame_among_all(event: Event) -> bytes:
 
     `taskId` is in it already; clients look for `task_id` in this stream.
     """
-    # No task is started by another one here, so each is at the top. Both fields are put into the text: to read a
-    # payload, which may be large, and write it again would cost more than all the rest. None is an empty object.
-    belongs = compact({"task_id": event.task_id, "rootTaskId": None})
+    # Both fields are put into the text: to read a payload, which may be large, and write it again would cost more
+    # than all the rest. None is an empty object.
+    belongs = compact({"task_id": event.task_id, "rootTaskId": event.root_id})
     return _frame(event, f"{belongs[:-1]},{event.payload[1:]}")
 
 
@@ -154,7 +166,6 @@ def _frame(event: Event, payload: str) -> bytes:
     return f"id: {event.position}\nevent: {event.name}\ndata: {payload}\n\n".encode()
 
 
-def _node(template: str, alias: str) -> dict[str, Any]:
-    # The same node has the same id in every task of its template, also after the server started again.
-    node_id = uuid.uuid5(_NODE_IDS, f"{template}\0{alias}")
-    return {"node": {"id": str(node_id), "type": "service", "alias": alias}}
+def node_id(template: str, name: str) -> str:
+    """Returns the id of a node: the same in every task of its template, also after the server started again."""
+    return str(uuid.uuid5(_NODE_IDS, f"{template}\0{name}"))

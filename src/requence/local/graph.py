@@ -1,55 +1,111 @@
 """A template's plan as a frozen value, and the rules by which a task walks through it. Pure.
 
-A node's edges say after which outcomes of which nodes it runs. All edges of a node must come true (AND); an
-edge whose node took the other way (failed instead of succeeded, or never ran) can never come true, so the node
-behind it never runs.
+A node's edges say after which outcomes of which nodes it runs. All edges of a node must come true (AND), but for
+an Or node, which runs by the first one. An edge whose node took another way (failed instead of succeeded, never
+took that output, or never ran) can never come true, so the node behind it never runs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from requence.local.context import NodeContext
 
-__all__ = ["Edge", "Ending", "Graph", "Handler", "Inlet", "NodePlan", "Outcome", "Way", "received"]
+__all__ = [
+    "Edge",
+    "Ending",
+    "Exit",
+    "Graph",
+    "Handler",
+    "Inlet",
+    "Join",
+    "NodeKind",
+    "NodePlan",
+    "Outcome",
+    "Way",
+    "received",
+]
 
 # What a handler returns is the user's own data; it is checked to be JSON when it arrives.
 Handler: TypeAlias = "Callable[[NodeContext], Any]"
+NodeKind: TypeAlias = Literal["service", "or", "reference"]
 Way: TypeAlias = Literal["success", "failure"]
+Join: TypeAlias = Literal["single", "all", "first"]
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One way out of a node."""
+    """One way out of a node.
 
-    alias: str
-    way: Way
+    Attributes:
+        node: The node's key.
+        way: Whether it is taken when the node succeeds or when it fails.
+        output: On success, the node's output; None is the one that takes what a handler returns.
+    """
+
+    node: str
+    way: Way = "success"
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inlet:
-    """What leads into a node or into the exit.
+    """What leads into a node or into an exit.
 
     Attributes:
-        edges: At least one; all of them must come true.
-        by_alias: Whether what arrives is a dict by alias (`after=[a, b]`) or a single value (`after=a`).
+        edges: At least one.
+        join: How they come together, and what arrives: "single" (there is one edge, and what it carries arrives),
+            "all" (all must come true, a dict by key arrives), "first" (the first one, and what that carries).
     """
 
     edges: tuple[Edge, ...]
-    by_alias: bool
+    join: Join
 
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """One node of the plan; `inlet` is None for an entry node."""
+    """One node of the plan.
 
-    alias: str
-    handler: Handler
+    Attributes:
+        key: What tells it from the other nodes of its template: its alias, or its id if it has none.
+        id: Its id on the wire, the same in every task of its template.
+        kind: Its type on the wire.
+        alias: The name under which its data is shown, or None.
+        inlet: What leads into it; None for an entry node.
+        handler: What a service node calls.
+        configuration: What its handler is given as `ctx.configuration`, as JSON text.
+        subtask: The name of the template that a reference node starts.
+        delay: How many seconds pass before the handler is called, once it has its place.
+    """
+
+    key: str
+    id: str
+    kind: NodeKind
+    alias: str | None
     inlet: Inlet | None
+    handler: Handler | None = None
+    configuration: str = "null"
+    subtask: str | None = None
+    delay: float = 0
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The node as events tell it."""
+        told = {"id": self.id, "type": self.kind}
+        return told if self.alias is None else {**told, "alias": self.alias}
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A way out of the task. The task ends at once when it reaches an exit with a name."""
+
+    name: str | None
+    inlet: Inlet
+    output_schema: Mapping[str, object] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +113,31 @@ class Outcome:
     """How a node ended.
 
     Attributes:
-        way: Whether it succeeded.
-        content: On success the JSON text of its data, on failure the error's text for people.
+        outputs: On success the JSON text of the last value of each output that was taken. None is the output that
+            takes what a handler returns. There may be none: the node was skipped.
+        error: On failure its text for people.
     """
 
-    way: Way
-    content: str
+    outputs: Mapping[str | None, str] = field(default_factory=dict[str | None, str])
+    error: str | None = None
 
-    @property
-    def value(self) -> Any:
-        """The data, a fresh copy at each call; for a failure the error's text."""
-        return json.loads(self.content) if self.way == "success" else self.content
+    @staticmethod
+    def succeeded(text: str) -> Outcome:
+        """Returns the outcome of a node that has delivered this JSON text and nothing else."""
+        return Outcome({None: text})
+
+    @staticmethod
+    def failed(error: str) -> Outcome:
+        """Returns the outcome of a node that failed."""
+        return Outcome(error=error)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a task ends that has nothing left to run: with a result, or with the reason why there is none."""
+    """How a task ends: with a result, at an exit perhaps, or with the reason why there is none."""
 
     result: Any = None
+    exit: Exit | None = None
     failure: str | None = None
 
 
@@ -84,69 +147,98 @@ class Graph:
 
     name: str
     nodes: Mapping[str, NodePlan]
-    exit: Inlet | None
+    exits: Sequence[Exit] = ()
     input_schema: Mapping[str, object] | None = field(default=None, repr=False)
 
     def ready(self, outcomes: Mapping[str, Outcome], begun: Collection[str]) -> list[NodePlan]:
-        """Returns the nodes that can run now: not begun yet, with every edge come true."""
+        """Returns the nodes that can run now: not begun yet, with their edges come true."""
         return [
             node
-            for alias, node in self.nodes.items()
-            if alias not in begun and alias not in outcomes and _open(node.inlet, outcomes)
+            for key, node in self.nodes.items()
+            if key not in begun and key not in outcomes and _open(node.inlet, outcomes)
         ]
 
-    def goes_on_after_failure(self, alias: str) -> bool:
+    def goes_on_after_failure(self, key: str) -> bool:
         """Returns whether something is connected to the failure of this node."""
-        return Edge(alias, "failure") in self._connected()
+        return any(edge.node == key and edge.way == "failure" for edge in self._connected())
+
+    def reached(self, outcomes: Mapping[str, Outcome]) -> Ending | None:
+        """Returns how a task ends at once because it has reached an exit with a name; None if it goes on."""
+        for way_out in self.exits:
+            if way_out.name is not None and _open(way_out.inlet, outcomes):
+                return Ending(received(way_out.inlet, outcomes), way_out)
+        return None
 
     def ending(self, outcomes: Mapping[str, Outcome]) -> Ending:
-        """Returns how a task ends whose nodes have these outcomes and that has nothing left to run."""
-        if self.exit is not None:
-            if _open(self.exit, outcomes):
-                return Ending(result=received(self.exit, outcomes))
-            missing = ", ".join(_described(edge) for edge in self.exit.edges if not _holds(edge, outcomes))
-            return Ending(failure=f"The task ran out of nodes before its exit, which waits for {missing}.")
+        """Returns how a task ends that has nothing left to run and has reached no exit with a name."""
+        if not self.exits:
+            return self._ending_at_leaves(outcomes)
+        for way_out in self.exits:
+            if _open(way_out.inlet, outcomes):
+                return Ending(received(way_out.inlet, outcomes), way_out)
+        waiting = "; ".join(self._waits(way_out, outcomes) for way_out in self.exits)
+        return Ending(failure=f"The task ran out of nodes before {waiting}.")
+
+    def leaves(self) -> list[str]:
+        """Returns the keys of the nodes whose success leads nowhere."""
+        connected = {edge.node for edge in self._connected() if edge.way == "success"}
+        return [key for key in self.nodes if key not in connected]
+
+    def _ending_at_leaves(self, outcomes: Mapping[str, Outcome]) -> Ending:
         leaves = self.leaves()
-        reached = {leaf: outcomes[leaf] for leaf in leaves if _holds(Edge(leaf, "success"), outcomes)}
-        if not reached:
+        ended = [leaf for leaf in leaves if leaf in outcomes and outcomes[leaf].error is None]
+        if not ended:
             names = ", ".join(f'"{leaf}"' for leaf in leaves)
             return Ending(
                 failure=f"The task ran out of nodes before it reached an end: {names} never succeeded."
             )
-        if len(leaves) == 1:
-            return Ending(result=reached[leaves[0]].value)
-        return Ending(result={alias: outcome.value for alias, outcome in reached.items()})
+        # One that was skipped, or took other outputs only, has come to its end, but has nothing to show.
+        values = {
+            leaf: json.loads(outcomes[leaf].outputs[None]) for leaf in ended if None in outcomes[leaf].outputs
+        }
+        return Ending(values.get(leaves[0]) if len(leaves) == 1 else values)
 
-    def leaves(self) -> list[str]:
-        """Returns the nodes whose success leads nowhere."""
-        connected = self._connected()
-        return [alias for alias in self.nodes if Edge(alias, "success") not in connected]
+    def _waits(self, way_out: Exit, outcomes: Mapping[str, Outcome]) -> str:
+        which = "its exit" if way_out.name is None else f'the exit "{way_out.name}"'
+        missing = [self._described(edge) for edge in way_out.inlet.edges if not _holds(edge, outcomes)]
+        return f"{which}, which waits for {', '.join(missing)}"
+
+    def _described(self, edge: Edge) -> str:
+        node = self.nodes[edge.node]
+        if node.alias is None and node.inlet is not None:  # an Or node
+            return f"any of {', '.join(self._described(inner) for inner in node.inlet.edges)}"
+        if edge.way == "failure":
+            return f'the failure of "{edge.node}"'
+        return f'"{edge.node}"' if edge.output is None else f'the output "{edge.output}" of "{edge.node}"'
 
     def _connected(self) -> set[Edge]:
-        inlets = [node.inlet for node in self.nodes.values()] + [self.exit]
+        inlets = [node.inlet for node in self.nodes.values()] + [way_out.inlet for way_out in self.exits]
         return {edge for inlet in inlets if inlet is not None for edge in inlet.edges}
 
 
 def received(inlet: Inlet, outcomes: Mapping[str, Outcome]) -> Any:
-    """Returns what arrives at an inlet whose edges have all come true: fresh copies, nobody shares them."""
-    if not inlet.by_alias:
-        return _carried(inlet.edges[0], outcomes)
-    return {edge.alias: _carried(edge, outcomes) for edge in inlet.edges}
+    """Returns what arrives at an inlet that is open: fresh copies, nobody shares them."""
+    if inlet.join == "all":
+        return {edge.node: _carried(edge, outcomes) for edge in inlet.edges}
+    return _carried(next(edge for edge in inlet.edges if _holds(edge, outcomes)), outcomes)
 
 
 def _carried(edge: Edge, outcomes: Mapping[str, Outcome]) -> Any:
-    value = outcomes[edge.alias].value
-    return {"node": edge.alias, "error": value} if edge.way == "failure" else value
+    outcome = outcomes[edge.node]
+    if edge.way == "failure":
+        return {"node": edge.node, "error": outcome.error}
+    return json.loads(outcome.outputs[edge.output])
 
 
 def _open(inlet: Inlet | None, outcomes: Mapping[str, Outcome]) -> bool:
-    return inlet is None or all(_holds(edge, outcomes) for edge in inlet.edges)
+    if inlet is None:
+        return True
+    hold = any if inlet.join == "first" else all
+    return hold(_holds(edge, outcomes) for edge in inlet.edges)
 
 
 def _holds(edge: Edge, outcomes: Mapping[str, Outcome]) -> bool:
-    outcome = outcomes.get(edge.alias)
-    return outcome is not None and outcome.way == edge.way
-
-
-def _described(edge: Edge) -> str:
-    return f'"{edge.alias}"' if edge.way == "success" else f'the failure of "{edge.alias}"'
+    outcome = outcomes.get(edge.node)
+    if outcome is None:
+        return False
+    return outcome.error is not None if edge.way == "failure" else edge.output in outcome.outputs

@@ -1,8 +1,8 @@
-"""Calls handlers: plain functions in threads, coroutine functions on the event loop.
+"""Calls handlers: plain functions in threads, coroutine functions on the event loop, generators to their end.
 
 A thread cannot be stopped from outside. So every call of a plain function has a daemon thread of its own, and
-the limit counts only calls that somebody waits for: a handler that ignores `ctx.terminated` runs on to its end
-unheard, but takes nobody's place and keeps no program from ending.
+nobody but the program's end waits for one that ignores `ctx.terminated`: it runs on unheard, but takes nobody's
+place and keeps no program from ending.
 """
 
 from __future__ import annotations
@@ -11,51 +11,79 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 from requence.exceptions import RequenceError
-from requence.local.context import NodeAborted, NodeContext
-from requence.local.graph import Handler, Outcome
+from requence.local.context import Desk, NodeAborted, NodeContext, NodeRetried, NodeSkipped
+from requence.local.graph import Handler
 from requence.local.json_values import NotJsonError, encode
 
-__all__ = ["Handlers"]
+__all__ = ["Delivered", "Failed", "Handlers", "Returned", "Skipped", "TryAgain"]
 
 # The type of these says nothing that the message does not say.
 _SELF_EXPLAINING = (NodeAborted, NotJsonError, RequenceError)
 _GENERIC = (Exception, RuntimeError, ValueError)
 
 
-class Handlers:
-    """Calls handlers, at most `limit` in threads at once."""
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The handler has come to its end; `text` is what it returned, None for a generator that did not."""
 
-    def __init__(self, limit: int) -> None:
-        self._places = asyncio.Semaphore(limit)
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The handler has failed."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The handler wants its node to end without data."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The handler wants to be called again after some seconds."""
+
+    seconds: float
+
+
+Returned: TypeAlias = "Delivered | Failed | Skipped | TryAgain"
+
+
+class Handlers:
+    """Calls handlers and knows their threads."""
+
+    def __init__(self) -> None:
         self._threads: set[threading.Thread] = set()
 
-    @asynccontextmanager
-    async def place(self, handler: Handler) -> AsyncGenerator[None]:
-        """Waits until the handler may run, and keeps the place meanwhile."""
-        if _is_async(handler):
-            yield
-        else:
-            async with self._places:
-                yield
+    async def call(self, alias: str, handler: Handler, ctx: NodeContext, desk: Desk) -> Returned:
+        """Calls a handler and returns how it ended; its exceptions are an end, too.
 
-    async def call(self, alias: str, handler: Handler, ctx: NodeContext) -> Outcome:
-        """Calls a handler and returns how it ended; its exceptions are an outcome, too."""
+        Args:
+            alias: What its thread is called.
+            handler: The handler.
+            ctx: What it is given.
+            desk: Takes what a generator yields.
+        """
         try:
-            if _is_async(handler):
-                return await _awaited(handler(ctx))
-            outcome = await self._in_thread(alias, handler, ctx)
-            return await _awaited(outcome) if inspect.isawaitable(outcome) else outcome
+            begun = handler(ctx) if _is_async(handler) else await self._in_thread(alias, handler, ctx, desk)
+            if inspect.isawaitable(begun):
+                begun = await begun
+            if inspect.isasyncgen(begun):
+                return await _exhausted(begun, ctx, desk)
+            return begun if isinstance(begun, Delivered | Failed | Skipped | TryAgain) else _delivered(begun)
         except asyncio.CancelledError:
             if ctx.terminated.is_set():
                 raise
-            return Outcome("failure", "CancelledError: the handler cancelled itself")
+            return Failed("CancelledError: the handler cancelled itself")
         except BaseException as error:  # whatever a handler raises, the server lives on
-            return Outcome("failure", _explained(error))
+            return _left(error)
 
     def join(self, timeout: float) -> list[str]:
         """Waits for the threads, from another thread; returns the names of those that still run.
@@ -68,7 +96,8 @@ class Handlers:
             thread.join(max(0.0, deadline - time.monotonic()))
         return sorted(thread.name for thread in threads if thread.is_alive())
 
-    def _in_thread(self, alias: str, handler: Handler, ctx: NodeContext) -> asyncio.Future[Any]:
+    def _in_thread(self, alias: str, handler: Handler, ctx: NodeContext, desk: Desk) -> asyncio.Future[Any]:
+        """Calls a plain function; what comes of it is how it ended, or what is to be run on the event loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
 
@@ -79,10 +108,13 @@ class Handlers:
         def work() -> None:
             try:
                 try:
-                    result = handler(ctx)
-                    done = result if inspect.isawaitable(result) else _succeeded(result)
+                    done = handler(ctx)
+                    if inspect.isgenerator(done):
+                        done = _drained(done, ctx, desk)
+                    elif not (inspect.isawaitable(done) or inspect.isasyncgen(done)):
+                        done = _delivered(done)
                 except BaseException as error:
-                    done = Outcome("failure", _explained(error))
+                    done = _left(error)
                 try:
                     loop.call_soon_threadsafe(settle, future.set_result, done)
                 except RuntimeError:  # the server has stopped meanwhile; nobody waits
@@ -97,16 +129,47 @@ class Handlers:
         return future
 
 
-async def _awaited(result: Awaitable[object]) -> Outcome:
-    return _succeeded(await result)
+def _drained(values: Generator[Any, Any, Any], ctx: NodeContext, desk: Desk) -> Delivered:
+    try:
+        while not ctx.terminated.is_set():
+            try:
+                value = next(values)
+            except StopIteration as end:
+                return Delivered(None) if end.value is None else _delivered(end.value)
+            desk.deliver(None, encode(value, "yield"))
+        return Delivered(None)
+    finally:
+        values.close()
 
 
-def _succeeded(value: object) -> Outcome:
-    return Outcome("success", encode(value, "result"))
+async def _exhausted(values: AsyncGenerator[Any, Any], ctx: NodeContext, desk: Desk) -> Delivered:
+    try:
+        async for value in values:
+            desk.deliver(None, encode(value, "yield"))
+            if ctx.terminated.is_set():
+                break
+            # One that never waits for anything must not keep the event loop to itself.
+            await asyncio.sleep(0)
+        return Delivered(None)
+    finally:
+        await values.aclose()
+
+
+def _delivered(value: object) -> Delivered:
+    return Delivered(encode(value, "result"))
+
+
+def _left(error: BaseException) -> Returned:
+    if isinstance(error, NodeSkipped):
+        return Skipped()
+    if isinstance(error, NodeRetried):
+        return TryAgain(error.seconds)
+    return Failed(_explained(error))
 
 
 def _is_async(handler: Handler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+    call = cast("Any", type(handler)).__call__
+    return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in (handler, call))
 
 
 def _explained(error: BaseException) -> str:

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from requence.local.connection import Protocol
 
 __all__ = ["serve"]
 
@@ -26,7 +27,7 @@ async def serve(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=H11Protocol,  # the same behaviour everywhere, whatever faster parser happens to be installed
+        http=Protocol,  # the same behaviour everywhere, whatever faster parser happens to be installed
         ws="none",
         lifespan="off",
         log_config=None,

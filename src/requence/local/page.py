@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -16,8 +16,10 @@ from starlette.responses import HTMLResponse, Response
 from requence.local.events import Event
 from requence.local.state import TaskState
 
-__all__ = ["STYLE_PATH", "key", "response", "style"]
+__all__ = ["LIST", "STYLE_PATH", "key", "listing", "response", "style"]
 
+# What the key of the list is made for; ids of tasks are different.
+LIST = "tasks"
 STYLE_PATH = "/static/page.css"
 _REFRESH_SECONDS = 2
 _SHOWN_UPDATES = 200
@@ -64,6 +66,30 @@ _PAGE = """<!doctype html>
 """
 
 
+_LIST = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="refresh" content="{refresh}">
+<title>Tasks</title>
+<link rel="stylesheet" href="{style}">
+</head>
+<body>
+<header>
+<h1>Tasks</h1>
+<p>{heading}</p>
+</header>
+<main>
+<ol class="tasks">
+{tasks}</ol>
+</main>
+</body>
+</html>
+"""
+
+
 def key(secret: str, task_id: str) -> str:
     """Returns the key that opens the page of one task, and nothing else."""
     return hmac.new(secret.encode(), task_id.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
@@ -99,6 +125,33 @@ def response(state: TaskState, events: Iterable[Event]) -> Response:
         updates="".join(_update(event) for event in shown),
     )
     return HTMLResponse(text.encode("utf-8", "replace"), headers=_HEADERS)
+
+
+def listing(tasks: Sequence[tuple[TaskState, str]], secret: str) -> Response:
+    """Returns the page with the list of tasks, each with the key of its own page.
+
+    Args:
+        tasks: The tasks, in the order in which they are shown, with when they were prepared.
+        secret: What keys are made with.
+    """
+    text = _LIST.format(
+        refresh=_REFRESH_SECONDS,
+        style=STYLE_PATH,
+        heading=f"The last {len(tasks)}, newest first." if tasks else "There are none yet.",
+        tasks="".join(_listed(state, at, key(secret, state.record.id)) for state, at in tasks),
+    )
+    return HTMLResponse(text.encode("utf-8", "replace"), headers=_HEADERS)
+
+
+def _listed(state: TaskState, at: str, task_key: str) -> str:
+    record = state.record
+    name = escape(record.display_name)
+    template = "" if record.display_name == record.template else f" {escape(record.template)}"
+    return (
+        f'<li><span class="status {escape(state.status)}">{escape(state.status.replace("_", " "))}</span> '
+        f'<a href="/tasks/{escape(record.id)}?key={task_key}">{name}</a>{template} '
+        f'<time datetime="{escape(at)}">{escape(at)}</time></li>\n'
+    )
 
 
 def _sections(state: TaskState) -> Iterator[str]:

@@ -2,117 +2,227 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from requence.local import events
-from requence.local.context import DebugLog, NodeContext, NodeData
-from requence.local.graph import Graph, NodePlan, Outcome, received
-from requence.local.handlers import Handlers
-from requence.local.journal import Journal
+from requence.local.context import DebugLog, Desk, NodeContext, NodeData
+from requence.local.contract import InvalidRequestError, result_misfit
+from requence.local.events import Draft
+from requence.local.graph import Ending, Graph, NodePlan, Outcome, received
 from requence.local.json_values import compact
+from requence.local.node_run import NodeRun
+from requence.local.shared import Owner, Shared
+from requence.local.slots import Urgency
 from requence.local.state import TaskState
 
-__all__ = ["Run"]
-
-_CLEANUP_SECONDS = 1.0
+__all__ = ["Run", "subtask_outcome"]
 
 
 class Run:
-    """Runs the nodes of one task until none is left, and writes down what happens.
+    """Runs the nodes of one task until it ends, and writes down what happens. Does nothing until `resume` or `go`.
 
     Args:
         state: The task as the log tells it. Nodes that are done there are not run again; nodes that were
-            interrupted start anew.
+            interrupted start anew; nodes that waited go on waiting.
         graph: The plan of its template.
-        journal: Where events go.
-        handlers: Who calls handlers.
+        age: Its place in the order in which tasks came.
+        shared: What all tasks have in common.
+        owner: Whoever runs it.
+
+    Attributes:
+        record: What is known of the task beside its events.
+        urgency: What decides when its nodes get a place.
     """
 
-    def __init__(self, state: TaskState, graph: Graph, journal: Journal, handlers: Handlers) -> None:
+    def __init__(self, state: TaskState, graph: Graph, age: int, shared: Shared, owner: Owner) -> None:
         if state.record.request is None:
             raise ValueError("only a finalized task can run")
-        self._task = state.record
+        self.record = state.record
         self._request = state.record.request
+        self.urgency = Urgency(self._request.priority, age)
+        self._state = state
         self._input = compact(self._request.input)
         self._started = state.started
         self._outcomes = dict(state.outcomes)
         self._graph = graph
-        self._journal = journal
-        self._handlers = handlers
+        self._shared = shared
+        self._owner = owner
         self._debug = DebugLog(logging.getLogger(f"requence.local.{graph.name}"))
-        self._terminated = threading.Event()
+        self._nodes: dict[str, NodeRun] = {}
+        self._subtasks: set[str] = set()
+        self._over = False
+        self._going = False
+
+    def resume(self, subtasks: Mapping[str, Outcome | None]) -> None:
+        """Takes up what an earlier server left.
+
+        Args:
+            subtasks: Of each node whose sub task was started: how that has ended, None if it has not.
+        """
+        with self.guard():
+            for key, delivered in self._state.deferred.items():
+                if key in self._graph.nodes:
+                    self._nodes[key] = NodeRun(self, self._graph.nodes[key], self._shared, delivered)
+                    self._nodes[key].resume()
+            open_nodes = self._graph.nodes.keys() - self._outcomes.keys()
+            missing = {key: outcome for key, outcome in subtasks.items() if key in open_nodes}
+            self._subtasks.update(missing)
+            for key, outcome in missing.items():
+                if outcome is not None:
+                    self.subtask_ended(key, outcome)
+            self.go()
+
+    def go(self) -> None:
+        """Begins what can begin now, and ends the task if it is at its end."""
+        if self._going:  # whoever is at it sees to it
+            return
+        self._going = True
+        try:
+            while not self._over:
+                if ending := self._graph.reached(self._outcomes):
+                    self._end(ending)
+                elif ready := self._graph.ready(self._outcomes, self._nodes.keys() | self._subtasks):
+                    for node in ready:
+                        if not self._over:
+                            self._begin(node)
+                elif self._nodes or self._subtasks:
+                    return
+                else:
+                    self._end(self._graph.ending(self._outcomes))
+        finally:
+            self._going = False
+
+    def act(self, key: str, outcome: Outcome) -> bool:
+        """Ends a node from outside. Returns whether there was something to end."""
+        node = self._nodes.get(key)
+        if node is None:
+            return False
+        node.act(outcome)
+        return True
+
+    def subtask_ended(self, key: str, outcome: Outcome) -> None:
+        """The sub task of a node has ended; that is how the node ends."""
+        if key in self._subtasks and not self._over:
+            node = self._graph.nodes[key]
+            for output, text in outcome.outputs.items():
+                self.write(events.node_update(node, json.loads(text), output))
+            self.settle(node, outcome)
+
+    def finish(self, by: Draft) -> None:
+        """Ends the task with its last event."""
+        if not self._over:
+            self.write(by)
+            self.terminate()
+            self._owner.ended(self, by)
 
     def terminate(self) -> None:
         """Tells handlers that nobody waits for them, and keeps this run from writing anything more."""
-        self._terminated.set()
+        self._over = True
+        for node in self._nodes.values():
+            node.close()
+        self._nodes.clear()
 
-    async def execute(self) -> None:
-        """Runs the task to its end. Cancel it, after `terminate`, to stop it earlier."""
-        begun: dict[asyncio.Task[Outcome], NodePlan] = {}
-        try:
-            if not self._started:
-                self._write(events.task_start(self._request.input))
-            while True:
-                running = {node.alias for node in begun.values()}
-                for node in self._graph.ready(self._outcomes, running):
-                    begun[asyncio.create_task(self._run_node(node))] = node
-                if not begun:
-                    self._end()
-                    return
-                done, _ = await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
-                for finished in done:
-                    if not self._settle(begun.pop(finished), finished.result()):
-                        return
-        finally:
-            self.terminate()
-            for unfinished in begun:
-                unfinished.cancel()
-            if begun:
-                # A coroutine handler may take a moment to clean up, but not keep the slot for ever.
-                await asyncio.wait(begun, timeout=_CLEANUP_SECONDS)
+    def settle(self, node: NodePlan, outcome: Outcome) -> None:
+        """Writes down how a node has ended, and goes on."""
+        if self._over:
+            return
+        if self._nodes.pop(node.key, None) is not None:
+            self._shared.store.waits.forget(self.record.id, node.key)
+        self._subtasks.discard(node.key)
+        self._outcomes[node.key] = outcome
+        if outcome.error is None:
+            self.write(events.node_end(node))
+        else:
+            self.write(events.node_error(node, outcome.error))
+            if not self._graph.goes_on_after_failure(node.key):
+                self.finish(events.task_error(outcome.error, require_ack=self._request.require_ack))
+        self.go()
 
-    async def _run_node(self, node: NodePlan) -> Outcome:
-        async with self._handlers.place(node.handler):
-            self._write(events.node_start(self._graph.name, node.alias))
-            return await self._handlers.call(node.alias, node.handler, self._context(node))
+    def write_start(self, node: NodePlan) -> None:
+        """Writes down that a node begins, and with the first one the task."""
+        if not self._started:
+            self._started = True
+            self.write(events.task_start(self._request.input))
+        self.write(events.node_start(node))
 
-    def _context(self, node: NodePlan) -> NodeContext:
-        succeeded = {alias: o.content for alias, o in self._outcomes.items() if o.way == "success"}
+    def write(self, draft: Draft) -> None:
+        """Writes down what has happened, as long as the task has not ended."""
+        if not self._over:
+            self._shared.journal.append(self.record, draft)
+
+    def context(self, node: NodePlan, terminated: threading.Event, desk: Desk) -> NodeContext:
+        """Returns what the handler of a node is given."""
+        data = {
+            key: outcome.outputs[None] for key, outcome in self._outcomes.items() if None in outcome.outputs
+        }
         return NodeContext(
-            input=json.loads(self._input) if node.inlet is None else received(node.inlet, self._outcomes),
+            input=self._received(node),
             task_input=json.loads(self._input),
-            task_id=self._task.id,
-            node_data=NodeData(succeeded),
+            task_id=self.record.id,
+            node_data=NodeData({key: text for key, text in data.items() if self._shown(key)}),
             debug=self._debug,
-            terminated=self._terminated,
+            terminated=terminated,
+            configuration=json.loads(node.configuration),
+            open_file=self._shared.files.opened,
+            _desk=desk,
         )
 
-    def _settle(self, node: NodePlan, outcome: Outcome) -> bool:
-        """Writes down how a node ended. Returns whether the task goes on."""
-        self._outcomes[node.alias] = outcome
-        template, alias = self._graph.name, node.alias
-        if outcome.way == "success":
-            update = events.node_update(template, alias, outcome.value)
-            self._write(update, events.node_end(template, alias))
-            return True
-        error = events.node_error(template, alias, outcome.content)
-        if self._graph.goes_on_after_failure(alias):
-            self._write(error)
-            return True
-        self._write(error, events.task_error(outcome.content, require_ack=self._request.require_ack))
-        return False
+    @contextmanager
+    def guard(self) -> Generator[None]:
+        """Whatever goes wrong inside ends this task, and nothing else."""
+        try:
+            yield
+        except Exception as error:
+            self._owner.failed(self, error)
 
-    def _end(self) -> None:
-        ending = self._graph.ending(self._outcomes)
+    def _begin(self, node: NodePlan) -> None:
+        match node.kind:
+            case "service":
+                self._nodes[node.key] = NodeRun(self, node, self._shared)
+                self._nodes[node.key].queue()
+            case "or":
+                value = self._received(node)
+                self.write_start(node)
+                self.write(events.node_update(node, value))
+                self.settle(node, Outcome.succeeded(compact(value)))
+            case "reference":
+                self._subtasks.add(node.key)
+                self.write_start(node)
+                try:
+                    self._owner.start_subtask(self, node, self._received(node))
+                except (InvalidRequestError, LookupError) as error:
+                    self.settle(node, Outcome.failed(str(error)))
+
+    def _received(self, node: NodePlan) -> Any:
+        return json.loads(self._input) if node.inlet is None else received(node.inlet, self._outcomes)
+
+    def _shown(self, key: str) -> bool:
+        return key in self._graph.nodes and self._graph.nodes[key].alias is not None
+
+    def _end(self, ending: Ending) -> None:
+        failure, way_out = ending.failure, ending.exit
+        if way_out is not None and way_out.output_schema is not None:
+            failure = result_misfit(way_out.name, way_out.output_schema, ending.result)
         require_ack = self._request.require_ack
-        if ending.failure is None:
-            self._write(events.task_end(ending.result, require_ack=require_ack))
+        if failure is None:
+            name = None if way_out is None else way_out.name
+            self.finish(events.task_end(ending.result, name, require_ack=require_ack))
         else:
-            self._write(events.task_error(ending.failure, require_ack=require_ack))
+            self.finish(events.task_error(failure, require_ack=require_ack))
 
-    def _write(self, *drafts: events.Draft) -> None:
-        if not self._terminated.is_set():
-            self._journal.append(self._task, *drafts)
+
+def subtask_outcome(name: str, fields: Mapping[str, Any]) -> Outcome:
+    """Returns how a node ends whose sub task has ended with this event."""
+    if name == "taskEnd":
+        return Outcome({fields["exit"]: compact(fields["result"])})
+    reason = fields["reason"]
+    if name == "taskError":
+        return Outcome.failed(reason or "The sub task has failed")
+    return Outcome.failed(
+        "The sub task was aborted" if reason is None else f"The sub task was aborted: {reason}"
+    )

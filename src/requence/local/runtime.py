@@ -5,24 +5,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from requence._token import encode_access_token
+from requence.exceptions import UsageError
 from requence.local.address import Address, bind
 from requence.local.engine import Engine
+from requence.local.faults import Faults
 from requence.local.graph import Graph
 from requence.local.store import Store
 
 __all__ = ["Runtime", "Settings"]
 
+T = TypeVar("T")
+
 _log = logging.getLogger("requence.local")
+
+_IN_NETWORK = (
+    "THIS SERVER IS OPEN TO OTHER MACHINES: it listens on %s, port %d. Whoever has its access token can run its "
+    "templates here, and token and data travel unencrypted. Use it in networks that you trust, and stop it soon."
+)
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
+_CALL_SECONDS = 30.0
 _HANDLER_SECONDS = 2.0
 
 
@@ -34,8 +46,13 @@ class Settings:
     port: int
     db: Path | None
     host: str
+    allow_network: bool
     workers: int
     max_payload_size: int
+    max_file_size: int
+    retention: timedelta | None
+    strict: bool
+    faults: Faults
 
 
 class Runtime:
@@ -47,6 +64,7 @@ class Runtime:
 
     address: Address
     access_token: str
+    page_url: str
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -54,19 +72,56 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: asyncio.Event | None = None
         self._engine: Engine | None = None
+        # Imported here, so that templates can be declared and tested without a web server.
+        from requence.local.page import LIST, key
+
         with ExitStack() as undo:
             self._store = Store(settings.db)
             undo.callback(self._store.close)
-            self._listener, self.address = bind(settings.host, self._wanted_port())
+            self._listener, self.address = bind(
+                settings.host, self._wanted_port(), allow_network=settings.allow_network
+            )
             undo.callback(self._listener.close)
             self._store.remember("port", str(self.address.port))
+            self._files = self._store.files(_beside(settings.db), settings.max_file_size)
+            undo.callback(self._files.close)
             self._bearer = self._store.secret("bearer")
             self.access_token = encode_access_token(self._bearer, self.address.url)
+            self._page_secret = self._store.secret("page")
+            self.page_url = f"{self.address.url}/tasks?key={key(self._page_secret, LIST)}"
             self._thread = threading.Thread(target=self._work, name="requence-local", daemon=True)
             self._thread.start()
             undo.callback(self._end_thread)
             self._up.result(_START_SECONDS)
+            if self.address.in_network:
+                _log.warning(_IN_NETWORK, settings.host, self.address.port)
             undo.pop_all()
+
+    def call(self, ask: Callable[[Engine], T]) -> T:
+        """Asks the engine something from any thread; what it has written by then is safe.
+
+        Raises:
+            UsageError: The server has ended, because of an error.
+        """
+        engine, loop = self._engine, self._loop
+        if engine is None or loop is None or not self._thread.is_alive():
+            raise UsageError("The local server does not run any more")
+
+        def asked() -> T:
+            answer = ask(engine)
+            engine.journal.commit()
+            return answer
+
+        if threading.current_thread() is self._thread:
+            return asked()
+
+        async def on_loop() -> T:
+            return asked()
+
+        try:
+            return asyncio.run_coroutine_threadsafe(on_loop(), loop).result(_CALL_SECONDS)
+        except (CancelledError, TimeoutError):  # it was stopped just now
+            raise UsageError("The local server does not answer any more") from None
 
     def stop(self) -> None:
         """Stops the server: streams end, handlers are told, and nothing of it is left behind.
@@ -85,6 +140,7 @@ class Runtime:
                 "The local server did not stop in time; a coroutine handler keeps its event loop busy"
             )
             return
+        self._files.close()
         self._store.close()
 
     def _end_thread(self) -> None:
@@ -114,16 +170,34 @@ class Runtime:
         from requence.local.http_server import serve
 
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        engine = self._engine = Engine(self._settings.graphs, self._store, self._settings.workers)
+        engine = self._engine = Engine(
+            self._settings.graphs,
+            self._store,
+            self._files,
+            self._settings.workers,
+            self._settings.retention,
+        )
         api = TaskApi(
             engine,
             self.address,
             bearer=self._bearer,
-            page_secret=self._store.secret("page"),
+            page_secret=self._page_secret,
             max_payload_size=self._settings.max_payload_size,
+            max_file_size=self._settings.max_file_size,
+            files=self._files,
+            faults=self._settings.faults,
+            strict=self._settings.strict,
+            leaving=self._leave,
         )
         engine.recover()
+        engine.clean()
         async with serve(api.asgi(), self._listener):
             self._up.set_result(None)
             await self._leave.wait()
+            self._files.stop()
             await engine.stop()
+
+
+def _beside(db: Path | None) -> Path | None:
+    """The folder for the contents of files, beside the database."""
+    return None if db is None else db.with_name(f"{db.name}.files")

@@ -36,7 +36,9 @@ class TaskState:
         reason: Why it failed or was aborted, if that is known.
         node_data: The last data of each node, by alias.
         node_error: The last error of each node, by alias.
-        outcomes: How each node that is done has ended.
+        outcomes: How each node that is done has ended, by key.
+        deferred: The keys of the nodes that go on later, with what they have delivered so far.
+        exit: The name of the exit that it ended at, if that has one.
     """
 
     record: TaskRecord
@@ -47,6 +49,8 @@ class TaskState:
     node_data: dict[str, Any] = field(default_factory=dict[str, Any])
     node_error: dict[str, str] = field(default_factory=dict[str, str])
     outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    deferred: dict[str, dict[str | None, str]] = field(default_factory=dict[str, dict[str | None, str]])
+    exit: str | None = None
 
     @property
     def status(self) -> str:
@@ -92,24 +96,45 @@ class TaskState:
 def fold(record: TaskRecord, events: Iterable[Event]) -> TaskState:
     """Returns the state of a task after these events, which are all events of its log."""
     state = TaskState(record)
+    delivered: dict[str, dict[str | None, str]] = {}
     for event in events:
         payload: dict[str, Any] = json.loads(event.payload)
+        if "node" in payload:
+            _fold_node(state, delivered, event.name, payload)
+            continue
         match event.name:
             case "taskStart":
                 state.started = True
-            case "nodeUpdate":
-                state.node_data[payload["node"]["alias"]] = payload["data"]
-            case "nodeEnd":
-                alias = payload["node"]["alias"]
-                state.outcomes[alias] = Outcome("success", compact(state.node_data[alias]))
-            case "nodeError":
-                alias = payload["node"]["alias"]
-                state.node_error[alias] = payload["error"]
-                state.outcomes[alias] = Outcome("failure", payload["error"])
             case "taskEnd":
                 state.ended_by, state.result = event.name, payload["result"]
+                state.exit = payload.get("exit")
             case "taskError" | "taskAborted":
                 state.ended_by, state.reason = event.name, payload["reason"]
             case _:
                 pass
     return state
+
+
+def _fold_node(
+    state: TaskState, delivered: dict[str, dict[str | None, str]], name: str, payload: dict[str, Any]
+) -> None:
+    alias: str | None = payload["node"].get("alias")
+    key: str = payload["node"]["id"] if alias is None else alias
+    state.deferred.pop(key, None)
+    match name:
+        case "nodeStart":  # what an earlier run of the node has delivered does not count any more
+            delivered[key] = {}
+        case "nodeUpdate":
+            delivered.setdefault(key, {})[payload.get("output")] = compact(payload["data"])
+            if alias is not None:
+                state.node_data[alias] = payload["data"]
+        case "nodeDefer":
+            state.deferred[key] = delivered.get(key, {})
+        case "nodeEnd":
+            state.outcomes[key] = Outcome(delivered.get(key, {}))
+        case "nodeError":
+            state.outcomes[key] = Outcome.failed(payload["error"])
+            if alias is not None:
+                state.node_error[alias] = payload["error"]
+        case _:
+            pass

@@ -1,7 +1,7 @@
 """The log in SQLite: what was accepted, and every event. Everything else is derived from these.
 
-Not thread-safe: after `open` one thread at a time uses it. Each writing method is one transaction and returns
-only once that is committed. Committed work survives the death of the process (not necessarily a power failure).
+Not thread-safe: after `open` one thread at a time uses it. What was written is safe once it is committed
+(`writer`): it survives the death of the process, not necessarily a power failure.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from requence.local import database
-from requence.local.contract import FinalizeRequest
+from requence.local.contract import ACK_REQUIRED, FinalizeRequest
 from requence.local.events import TERMINAL, Event, Stamped
+from requence.local.files import Files
+from requence.local.keys import Keys
+from requence.local.waits import Waits
 
 __all__ = ["Store", "TaskRecord"]
 
 _BATCH_EVENTS = 256
 _BATCH_BYTES = 2**20
 _LARGEST_INTEGER = 2**63 - 1
+_RECORD = "id, template, request, acked_at, protected, root_id, parent_id, parent_node"
+_EVENT = "name, at, payload, task_id, root_id FROM events JOIN tasks ON tasks.id = task_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class TaskRecord:
         request: What finalize accepted; None if the task is only prepared.
         acked: Whether its outcome was confirmed.
         protected: Whether it is left out of any cleanup.
+        root_id: For a sub task, the task at the top; None for one that is at the top itself.
+        parent_id: For a sub task, the task that has started it.
+        parent_node: For a sub task, the key of the node in that task.
     """
 
     id: str
@@ -39,6 +47,9 @@ class TaskRecord:
     request: FinalizeRequest | None
     acked: bool
     protected: bool
+    root_id: str | None = None
+    parent_id: str | None = None
+    parent_node: str | None = None
 
     @property
     def display_name(self) -> str:
@@ -56,6 +67,8 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         self._db = database.opened(path)
+        self.writer = database.Writer(self._db)
+        self.waits = Waits(self._db, self.writer)
 
     def close(self) -> None:
         """Closes the file; another server may use it then."""
@@ -68,7 +81,7 @@ class Store:
 
     def remember(self, key: str, value: str) -> None:
         """Keeps a fact of the server itself."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def secret(self, key: str) -> str:
         """Returns a secret that stays the same for the life of the file; it is made at the first call."""
@@ -78,63 +91,141 @@ class Store:
             self.remember(key, value)
         return value
 
+    def files(self, folder: Path | None, limit: int) -> Files:
+        """Returns the files and streams of the tasks.
+
+        Args:
+            folder: Where their contents lie; None for a temporary folder.
+            limit: The largest content in bytes.
+        """
+        return Files(self._db, self.writer, folder, Keys(self.secret("files")), limit)
+
     def add_task(self, task_id: str, template: str, at: str) -> None:
         """Writes down a prepared task."""
-        self._db.execute(
+        self.writer.execute(
             "INSERT INTO tasks (id, template, prepared_at) VALUES (?, ?, ?)", (task_id, template, at)
+        )
+
+    def add_subtask(self, record: TaskRecord, at: str) -> None:
+        """Writes down a sub task, which is to run at once."""
+        if record.request is None:
+            raise ValueError("a sub task has an input from the beginning")
+        self.writer.execute(
+            """INSERT INTO tasks
+                (id, template, prepared_at, request, finalized_at, root_id, parent_id, parent_node)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                record.id,
+                record.template,
+                at,
+                record.request.to_json(),
+                at,
+                record.root_id,
+                record.parent_id,
+                record.parent_node,
+            ),
         )
 
     def accept(self, task_id: str, request: FinalizeRequest, at: str) -> None:
         """Writes down that a task is to run."""
-        self._db.execute(
+        self.writer.execute(
             "UPDATE tasks SET request = ?, finalized_at = ? WHERE id = ?", (request.to_json(), at, task_id)
         )
 
     def acknowledge(self, task_id: str, at: str) -> None:
         """Writes down that the outcome of a task was confirmed."""
-        self._db.execute("UPDATE tasks SET acked_at = ? WHERE id = ?", (at, task_id))
+        self.writer.execute("UPDATE tasks SET acked_at = ? WHERE id = ?", (at, task_id))
 
     def protect(self, task_id: str) -> None:
         """Writes down that a task is to be kept."""
-        self._db.execute("UPDATE tasks SET protected = 1 WHERE id = ?", (task_id,))
+        self.writer.execute("UPDATE tasks SET protected = 1 WHERE id = ?", (task_id,))
 
     def append(self, task_id: str, events: Sequence[Stamped]) -> None:
-        """Appends events to the log of a task, all or none, at the next positions."""
-        with database.transaction(self._db):
-            row = self._db.execute(
-                "SELECT max(position) FROM events WHERE task_id = ?", (task_id,)
-            ).fetchone()
-            position = row[0] or 0
-            self._db.executemany(
-                "INSERT INTO events (task_id, position, name, at, payload) VALUES (?, ?, ?, ?, ?)",
-                [
-                    (task_id, position + offset, event.name, event.at, event.payload)
-                    for offset, event in enumerate(events, start=1)
-                ],
+        """Appends events to the log of a task at the next positions."""
+        row = self._db.execute("SELECT max(position) FROM events WHERE task_id = ?", (task_id,)).fetchone()
+        position = row[0] or 0
+        self.writer.execute_many(
+            "INSERT INTO events (task_id, position, name, at, payload) VALUES (?, ?, ?, ?, ?)",
+            [
+                (task_id, position + offset, event.name, event.at, event.payload)
+                for offset, event in enumerate(events, start=1)
+            ],
+        )
+        if events[-1].name in TERMINAL:
+            self.writer.execute("UPDATE tasks SET ended_at = ? WHERE id = ?", (events[-1].at, task_id))
+            self.waits.forget(task_id)
+
+    def remove(self, task_ids: Sequence[str]) -> None:
+        """Removes tasks with all that belongs to them, as if they had never been."""
+        rows = [(task_id,) for task_id in task_ids]
+        for table, column in (("waits", "task_id"), ("events", "task_id"), ("tasks", "id")):
+            self.writer.execute_many(f"DELETE FROM {table} WHERE {column} = ?", rows)  # noqa: S608 (names from here)
+
+    def expired(self, *, ended: str, prepared: str) -> list[str]:
+        """Returns the tasks that may go: unprotected, and over for good or never started, for long enough.
+
+        A task whose outcome waits for its confirmation is not over. A sub task stays as long as the task at the
+        top.
+
+        Args:
+            ended: Those that ended before this time.
+            prepared: Those that were prepared before this time and neither started nor ended.
+        """
+        rows = self._db.execute(
+            """WITH gone AS (
+                SELECT id FROM tasks WHERE protected = 0 AND root_id IS NULL AND (
+                    ended_at < ? AND (acked_at IS NOT NULL OR request IS NULL OR request NOT LIKE ?)
+                    OR ended_at IS NULL AND request IS NULL AND prepared_at < ?
+                )
             )
+            SELECT id FROM gone UNION
+            SELECT id FROM tasks WHERE protected = 0 AND root_id IN (SELECT id FROM gone)""",
+            (ended, f"%{ACK_REQUIRED}", prepared),
+        )
+        return [row[0] for row in rows]
 
     def task(self, task_id: str) -> TaskRecord | None:
         """Returns a task, or None if there is none of this id."""
-        row = self._db.execute(
-            "SELECT id, template, request, acked_at, protected FROM tasks WHERE id = ?", (task_id,)
-        ).fetchone()
-        return None if row is None else _task(row)
+        found = self._tasks("WHERE id = ?", task_id)
+        return found[0] if found else None
+
+    def tasks(self, template: str | None = None) -> list[TaskRecord]:
+        """Returns the tasks that were started, of one template or of all, in the order in which they were."""
+        order = "ORDER BY finalized_at, number"
+        if template is None:
+            return self._tasks(f"WHERE request IS NOT NULL {order}")
+        return self._tasks(f"WHERE request IS NOT NULL AND template = ? {order}", template)
+
+    def newest(self, limit: int) -> list[tuple[TaskRecord, str, str | None]]:
+        """Returns the tasks that were prepared last, newest first, with when, and the name of their last event."""
+        rows = self._db.execute(
+            f"""SELECT {_RECORD}, prepared_at, (
+                SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1
+            ) FROM tasks ORDER BY number DESC LIMIT ?""",  # noqa: S608 (a text of this module)
+            (limit,),
+        )
+        return [(_task(row[:-2]), *row[-2:]) for row in rows]
 
     def unfinished(self) -> list[TaskRecord]:
         """Returns the tasks that are to run and have not ended, oldest first."""
-        rows = self._db.execute(
-            """SELECT id, template, request, acked_at, protected FROM tasks
-            WHERE finalized_at IS NOT NULL AND NOT EXISTS (
-                SELECT 1 FROM events WHERE task_id = tasks.id AND name IN (?, ?, ?)
-            ) ORDER BY finalized_at, number""",
-            TERMINAL,
-        )
+        return self._tasks("WHERE request IS NOT NULL AND ended_at IS NULL ORDER BY finalized_at, number")
+
+    def children(self, task_id: str) -> list[TaskRecord]:
+        """Returns the sub tasks that a task has started itself, oldest first."""
+        return self._tasks("WHERE parent_id = ? ORDER BY number", task_id)
+
+    def all_ids(self) -> list[str]:
+        """Returns the ids of all tasks."""
+        return [row[0] for row in self._db.execute("SELECT id FROM tasks")]
+
+    def _tasks(self, where: str, *values: str) -> list[TaskRecord]:
+        rows = self._db.execute(f"SELECT {_RECORD} FROM tasks {where}", values)  # noqa: S608 (texts of this module)
         return [_task(row) for row in rows]
 
     def terminal_event(self, task_id: str) -> Event | None:
         """Returns the event that ended a task, or None if it has not ended."""
         row = self._db.execute(
-            """SELECT position, name, at, payload, task_id FROM events WHERE task_id = ?
+            f"""SELECT position, {_EVENT} WHERE task_id = ?
                 ORDER BY position DESC LIMIT 1""",
             (task_id,),
         ).fetchone()
@@ -150,14 +241,12 @@ class Store:
         after = min(max(after, 0), _LARGEST_INTEGER)
         if task_id is None:
             cursor = self._db.execute(
-                """SELECT number, name, at, payload, task_id FROM events WHERE number > ?
-                    ORDER BY number LIMIT ?""",
+                f"SELECT events.number, {_EVENT} WHERE events.number > ? ORDER BY events.number LIMIT ?",
                 (after, _BATCH_EVENTS),
             )
         else:
             cursor = self._db.execute(
-                """SELECT position, name, at, payload, task_id FROM events WHERE task_id = ? AND position > ?
-                    ORDER BY position LIMIT ?""",
+                f"SELECT position, {_EVENT} WHERE task_id = ? AND position > ? ORDER BY position LIMIT ?",
                 (task_id, after, _BATCH_EVENTS),
             )
         batch: list[Event] = []
@@ -205,7 +294,9 @@ class Store:
             position = batch[-1].position
 
 
-def _task(row: tuple[str, str, str | None, str | None, int]) -> TaskRecord:
-    task_id, template, request, acked_at, protected = row
+def _task(
+    row: tuple[str, str, str | None, str | None, int, str | None, str | None, str | None],
+) -> TaskRecord:
+    task_id, template, request, acked_at, protected, *family = row
     accepted = None if request is None else FinalizeRequest.from_json(request)
-    return TaskRecord(task_id, template, accepted, acked_at is not None, bool(protected))
+    return TaskRecord(task_id, template, accepted, acked_at is not None, bool(protected), *family)

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Generic, TypeAlias, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
 
 from requence.exceptions import ConfigurationError
+from requence.local import plan
 from requence.local.context import NodeContext
-from requence.local.graph import Edge, Graph, Inlet, NodePlan, Way
+from requence.local.events import node_id
+from requence.local.graph import Exit, Graph, Inlet, NodePlan
+from requence.local.names import check_name
+from requence.local.steps import After, Node, Subtask
 
-__all__ = ["After", "Node", "OnFail", "TaskTemplate"]
+__all__ = ["TaskTemplate"]
 
-R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, eq=False)
-class Node(Generic[R_co]):
-    """One node of a template, made by `TaskTemplate.node`; calling it calls its handler.
-
-    Attributes:
-        template: The template it belongs to.
-        alias: Its name in updates and in the task's node data.
-        handler: The function behind it.
-    """
-
-    template: TaskTemplate = field(repr=False)
-    alias: str
-    handler: Callable[[NodeContext], R_co] = field(repr=False)
-
-    def __call__(self, ctx: NodeContext) -> R_co:
-        """Calls the handler as it is, for unit tests: no server, no checks."""
-        return self.handler(ctx)
-
-    @property
-    def on_fail(self) -> OnFail:
-        """The way out that is taken if the node fails, for `after=`."""
-        return OnFail(self)
-
-
-@dataclass(frozen=True)
-class OnFail:
-    """The way out of a node that is taken if it fails. What follows it gets `{"node": alias, "error": text}`."""
-
-    node: Node[object]
-
-
-After: TypeAlias = "Node[object] | OnFail | Sequence[Node[object] | OnFail]"
 
 
 class TaskTemplate:
@@ -68,8 +35,12 @@ class TaskTemplate:
     ```
 
     A handler takes a `NodeContext` and returns a JSON value (tuples become lists); a plain function runs in a
-    thread, an `async def` on the server's event loop. An exception makes its node fail. A node that fails ends
-    the task, unless something follows its `on_fail`. The task ends when nothing is left that could run.
+    thread, an `async def` on the server's event loop. A generator delivers each value that it yields; what
+    follows it runs when it has ended, with the last one. An exception makes its node fail. A node that fails ends
+    the task, unless something follows its `on_fail`. The task ends when it reaches an exit with a name, or when
+    nothing is left that could run.
+
+    Nodes follow nodes that were declared before them, so no plan has a circle.
 
     Args:
         name: The template's name, by which tasks of it are started.
@@ -80,30 +51,32 @@ class TaskTemplate:
     """
 
     def __init__(self, name: str, input_schema: Mapping[str, object] | None = None) -> None:
-        _check_name("template name", name)
+        check_name("template name", name)
         if name in (".", ".."):
             raise ConfigurationError(f"A template cannot be named {name!r}: it could not stand in a URL")
-        if input_schema is not None:
-            # Imported here: most templates have no schema, and this import is the heaviest of all.
-            from requence.local.contract import check_schema
-
-            check_schema(name, input_schema)
         self._name = name
+        self._check_schema("input_schema", input_schema)
         self._input_schema = input_schema
         self._nodes: dict[str, NodePlan] = {}
-        self._exit: Inlet | None = None
+        self._exits: dict[str | None, Exit] = {}
+        self._subtasks: dict[str, TaskTemplate] = {}
 
     @property
     def name(self) -> str:
         """The template's name."""
         return self._name
 
+    @property
+    def subtemplates(self) -> list[TaskTemplate]:
+        """The templates of its sub tasks, each once, without those that are further down."""
+        return list(dict.fromkeys(self._subtasks.values()))
+
     @overload
     def node(self, handler: Callable[[NodeContext], R], /) -> Node[R]: ...
 
     @overload
     def node(
-        self, alias: str | None = None, /, *, after: After | None = None
+        self, alias: str | None = None, /, *, after: After | None = None, configuration: Any = None
     ) -> Callable[[Callable[[NodeContext], R]], Node[R]]: ...
 
     def node(
@@ -112,134 +85,141 @@ class TaskTemplate:
         /,
         *,
         after: After | None = None,
+        configuration: Any = None,
     ) -> Node[R] | Callable[[Callable[[NodeContext], R]], Node[R]]:
         """Makes a function a node: `@t.node`, `@t.node()`, `@t.node("alias", after=…)`.
 
         Args:
             alias_or_handler: The node's alias; default: the function's name.
-            after: What the node waits for: a node (its data becomes `ctx.input`), `node.on_fail`, or a list of
-                these (all of them; `ctx.input` is a dict by alias). Default: nothing, the node is an entry node.
+            after: What the node waits for: a node (its data becomes `ctx.input`), `node.on_fail`,
+                `node.output("name")`, `any_of(…)`, or a list of these (all of them; `ctx.input` is a dict by
+                alias). Default: nothing, the node is an entry node.
+            configuration: Any JSON, which the handler finds in `ctx.configuration`. Default: None.
 
         Returns:
             The node, or a decorator that returns it.
 
         Raises:
-            ConfigurationError: The alias is taken or empty, or `after` names something that is not a node of
-                this template.
+            ConfigurationError: The alias is taken or empty, `after` names something that is not a node of this
+                template, or the configuration is not JSON.
         """
         if alias_or_handler is None or isinstance(alias_or_handler, str):
             alias = alias_or_handler
-            return lambda handler: self._add(handler, alias, after)
-        return self._add(alias_or_handler, None, after)
+            return lambda handler: self._add(handler, alias, after, configuration)
+        return self._add(alias_or_handler, None, after, configuration)
 
-    def exit(self, *, after: After) -> None:
-        """Says what the task's result is. Without it, the nodes that nothing follows make the result.
+    def subtask(self, alias: str, template: TaskTemplate, /, *, after: After | None = None) -> Subtask:
+        """Adds a node that runs a task of another template and waits for its end.
+
+        What arrives at the node is the input of the sub task; its result is the node's data, at the output that
+        has the name of the exit that the sub task ended at. A sub task that fails or is aborted makes the node
+        fail, and aborting the task aborts it, too.
 
         Args:
-            after: Whose data the result is, in the same shapes as for `node`.
+            alias: The node's alias.
+            template: What to run.
+            after: What the node waits for, as for `node`.
 
         Raises:
-            ConfigurationError: There is an exit already, or `after` names something that is not a node of this
-                template.
+            ConfigurationError: The alias is taken or empty, `after` names something that is not a node of this
+                template, or this template would contain itself.
         """
-        if self._exit is not None:
-            raise ConfigurationError(f'The template "{self._name}" has an exit already')
-        self._exit = self._inlet("the exit", after)
+        if not isinstance(template, TaskTemplate):
+            raise ConfigurationError(
+                f'The sub task "{alias}" needs a TaskTemplate, not {type(template).__name__}'
+            )
+        if way := plan.cycle(template, self):
+            names = " → ".join(f'"{name}"' for name in [self._name, *way])
+            raise ConfigurationError(f'The template "{self._name}" would contain itself: {names}')
+        self._check_alias(alias)
+        inlet = self._inlet(f'the sub task "{alias}"', after)
+        self._put(
+            NodePlan(alias, node_id(self._name, alias), "reference", alias, inlet, subtask=template.name)
+        )
+        self._subtasks[alias] = template
+        return Subtask(self, alias, template)
+
+    def exit(
+        self, name: str | None = None, /, *, after: After, output_schema: Mapping[str, object] | None = None
+    ) -> None:
+        """Says what the task's result is. Without any exit, the nodes that nothing follows make the result.
+
+        An exit without a name is looked at when nothing is left that could run. A task that reaches an exit with a
+        name ends there at once, and nodes that still run are stopped; updates tell the name.
+
+        Args:
+            name: The name of the exit; default: none.
+            after: Whose data the result is, in the same shapes as for `node`.
+            output_schema: A JSON Schema (Draft 2020-12) that the result must meet, else the task fails. Default:
+                any result.
+
+        Raises:
+            ConfigurationError: There is an exit of this name already, `after` names something that is not a node
+                of this template, or the schema is not valid.
+        """
+        which = "an exit"
+        if name is not None:
+            check_name("name of an exit", name)
+            which = f'an exit "{name}"'
+        if name in self._exits:
+            raise ConfigurationError(f'The template "{self._name}" has {which} already')
+        self._check_schema("output_schema", output_schema)
+        whose = "the exit" if name is None else f'the exit "{name}"'
+        self._exits[name] = Exit(name, plan.inlet(self, whose, after, self._put), output_schema)
 
     def graph(self) -> Graph:
         """Returns the plan as it is now; nodes that are added later do not change it.
 
         Raises:
-            ConfigurationError: There are no nodes.
+            ConfigurationError: There are no nodes, or something follows an exit that a sub task does not have.
         """
         if not self._nodes:
             raise ConfigurationError(f'The template "{self._name}" has no nodes')
-        return Graph(self._name, MappingProxyType(dict(self._nodes)), self._exit, self._input_schema)
+        nodes = MappingProxyType(dict(self._nodes))
+        graph = Graph(self._name, nodes, tuple(self._exits.values()), self._input_schema)
+        exits = {
+            alias: (sub.name, [way_out.name for way_out in sub.graph().exits] or [None])
+            for alias, sub in self._subtasks.items()
+        }
+        plan.check_outputs(graph, exits)
+        return graph
 
     def __repr__(self) -> str:
         return f"TaskTemplate({self._name!r}, nodes={list(self._nodes)})"
 
-    def _add(self, handler: Callable[[NodeContext], R], alias: str | None, after: After | None) -> Node[R]:
-        alias = _alias_of(handler) if alias is None else alias
-        _check_name("node alias", alias)
-        if alias in self._nodes:
-            raise ConfigurationError(f'The template "{self._name}" has a node "{alias}" already')
-        _check_handler(alias, handler)
-        # Only nodes that exist can be waited for, so the plan cannot have a cycle.
-        inlet = None if after is None else self._inlet(f'the node "{alias}"', after)
-        self._nodes[alias] = NodePlan(alias, handler, inlet)
+    def _add(
+        self,
+        handler: Callable[[NodeContext], R],
+        alias: str | None,
+        after: After | None,
+        configuration: object,
+    ) -> Node[R]:
+        alias = plan.alias_of(handler) if alias is None else alias
+        self._check_alias(alias)
+        plan.check_handler(alias, handler)
+        text = plan.configured(alias, configuration)
+        inlet = self._inlet(f'the node "{alias}"', after)
+        self._put(NodePlan(alias, node_id(self._name, alias), "service", alias, inlet, handler, text))
         return Node(self, alias, handler)
 
-    def _inlet(self, whose: str, after: object) -> Inlet:
-        if not isinstance(after, list | tuple):
-            return Inlet((self._edge(whose, after),), by_alias=False)
-        items = cast("Sequence[object]", after)
-        edges = tuple(self._edge(whose, item) for item in items)
-        if not edges:
-            raise ConfigurationError(f"after=[] of {whose} is empty; leave it out for an entry node")
-        aliases = [edge.alias for edge in edges]
-        for alias in aliases:
-            if aliases.count(alias) > 1:
-                raise ConfigurationError(f'after=[…] of {whose} names "{alias}" twice')
-        return Inlet(edges, by_alias=True)
+    def _inlet(self, whose: str, after: After | None) -> Inlet | None:
+        return None if after is None else plan.inlet(self, whose, after, self._put)
 
-    def _edge(self, whose: str, item: object) -> Edge:
-        way: Way = "failure" if isinstance(item, OnFail) else "success"
-        node = item.node if isinstance(item, OnFail) else item
-        if not isinstance(node, Node):
-            raise ConfigurationError(_not_a_node(whose, node))
-        node = cast("Node[object]", node)
-        if node.template is not self:
-            raise ConfigurationError(
-                f'after= of {whose} names "{node.alias}" of the template "{node.template.name}", '
-                f'but it can only follow nodes of its own template "{self._name}"'
-            )
-        return Edge(node.alias, way)
+    def _check_alias(self, alias: object) -> None:
+        check_name("node alias", alias)
+        if alias in self._nodes:
+            raise ConfigurationError(f'The template "{self._name}" has a node "{alias}" already')
 
+    def _put(self, node: NodePlan) -> None:
+        known = self._nodes.get(node.key)
+        if known is not None and known != node:
+            raise ConfigurationError(f'The template "{self._name}" has a node "{node.key}" already')
+        self._nodes[node.key] = node
 
-def _not_a_node(whose: str, value: object) -> str:
-    if isinstance(value, str):
-        return f'after= of {whose} is the text "{value}"; pass the node itself'
-    if callable(value):
-        name = getattr(value, "__name__", type(value).__name__)
-        return (
-            f'after= of {whose} is the function "{name}", which is not a node; decorate it with @….node first'
-        )
-    return f"after= of {whose} takes a node, node.on_fail or a list of these, not {type(value).__name__}"
+    def _check_schema(self, which: str, schema: Mapping[str, object] | None) -> None:
+        if schema is None:
+            return
+        # Imported here: most templates have no schema, and this import is the heaviest of all.
+        from requence.local.contract import check_schema
 
-
-def _alias_of(handler: object) -> str:
-    name = getattr(handler, "__name__", None)
-    if not isinstance(name, str) or name == "<lambda>":
-        raise ConfigurationError(
-            'This handler has no name to use as alias: give it one with node("alias")(…)'
-        )
-    return name
-
-
-def _check_name(what: str, name: object) -> None:
-    if not isinstance(name, str):
-        raise ConfigurationError(f"A {what} must be text, not {type(name).__name__}")
-    if not name.strip() or not name.isprintable():
-        raise ConfigurationError(f"A {what} must be readable text, not {name!r}")
-
-
-def _check_handler(alias: str, handler: object) -> None:
-    if not callable(handler):
-        raise ConfigurationError(
-            f'The handler of the node "{alias}" is no function but {type(handler).__name__}'
-        )
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
-        raise ConfigurationError(
-            f'The handler of the node "{alias}" is a generator; it must return one value'
-        )
-    try:
-        signature = inspect.signature(handler)
-    except (TypeError, ValueError):  # some built-in functions do not tell their parameters
-        return
-    try:
-        signature.bind(object())
-    except TypeError as error:
-        raise ConfigurationError(
-            f'The handler of the node "{alias}" must take one argument, the context: {error}'
-        ) from None
+        check_schema(self._name, which, schema)

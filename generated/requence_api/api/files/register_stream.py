@@ -41,6 +41,10 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
         return response_200
 
+    if response.status_code == 400:
+        response_400 = response.text
+        return response_400
+
     if response.status_code == 404:
         response_404 = response.text
         return response_404

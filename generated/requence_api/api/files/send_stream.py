@@ -40,6 +40,10 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         response_404 = response.text
         return response_404
 
+    if response.status_code == 409:
+        response_409 = response.text
+        return response_409
+
     if response.status_code == 413:
         response_413 = response.text
         return response_413
@@ -81,6 +85,8 @@ def sync_detailed(
     at
     registration does. All bytes must have been sent before the task is finalized.
 
+    The local server takes the bytes once; a stream that broke off stays so.
+
     Args:
         key (str):
         body (File | Unset):
@@ -119,6 +125,8 @@ def sync(
     at
     registration does. All bytes must have been sent before the task is finalized.
 
+    The local server takes the bytes once; a stream that broke off stays so.
+
     Args:
         key (str):
         body (File | Unset):
@@ -151,6 +159,8 @@ async def asyncio_detailed(
     is one request with an empty body. The `Content-Type` of this request does not count; the one given
     at
     registration does. All bytes must have been sent before the task is finalized.
+
+    The local server takes the bytes once; a stream that broke off stays so.
 
     Args:
         key (str):
@@ -187,6 +197,8 @@ async def asyncio(
     is one request with an empty body. The `Content-Type` of this request does not count; the one given
     at
     registration does. All bytes must have been sent before the task is finalized.
+
+    The local server takes the bytes once; a stream that broke off stays so.
 
     Args:
         key (str):

@@ -40,6 +40,10 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
         return response_200
 
+    if response.status_code == 400:
+        response_400 = response.text
+        return response_400
+
     if response.status_code == 404:
         response_404 = response.text
         return response_404
@@ -90,6 +94,8 @@ def sync_detailed(
     application/json`
     and without `file-size`. Its reference is a claim check.
 
+    The local server takes files until the task is finalized.
+
     Args:
         key (str):
         file_size (int | Unset):
@@ -135,6 +141,8 @@ def sync(
     application/json`
     and without `file-size`. Its reference is a claim check.
 
+    The local server takes files until the task is finalized.
+
     Args:
         key (str):
         file_size (int | Unset):
@@ -174,6 +182,8 @@ async def asyncio_detailed(
     A value that is too large for finalize takes the same way: as JSON, with `Content-Type:
     application/json`
     and without `file-size`. Its reference is a claim check.
+
+    The local server takes files until the task is finalized.
 
     Args:
         key (str):
@@ -217,6 +227,8 @@ async def asyncio(
     A value that is too large for finalize takes the same way: as JSON, with `Content-Type:
     application/json`
     and without `file-size`. Its reference is a claim check.
+
+    The local server takes files until the task is finalized.
 
     Args:
         key (str):

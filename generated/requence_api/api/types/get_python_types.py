@@ -63,6 +63,10 @@ def sync_detailed(
     file names come from the server: check that each stays inside the folder you write to before you
     write any.
 
+    The local server sends a module for each template, with the types of its input and result and a
+    function that
+    starts it.
+
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
@@ -91,6 +95,10 @@ def sync(
     file names come from the server: check that each stays inside the folder you write to before you
     write any.
 
+    The local server sends a module for each template, with the types of its input and result and a
+    function that
+    starts it.
+
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
@@ -114,6 +122,10 @@ async def asyncio_detailed(
     checkers. The
     file names come from the server: check that each stays inside the folder you write to before you
     write any.
+
+    The local server sends a module for each template, with the types of its input and result and a
+    function that
+    starts it.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -140,6 +152,10 @@ async def asyncio(
     checkers. The
     file names come from the server: check that each stays inside the folder you write to before you
     write any.
+
+    The local server sends a module for each template, with the types of its input and result and a
+    function that
+    starts it.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -1,0 +1,176 @@
+"""What surrounds every operation of the contract: the token, faults on purpose, refusals, checks of answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from requence.local.answers import discarded, text
+from requence.local.connection import hang_up
+from requence.local.events import Event
+from requence.local.faults import Fault, Faults, broken
+from requence.local.strict import ContractViolationError, check_answer, check_event
+
+__all__ = ["Operations"]
+
+_log = logging.getLogger("requence.local")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+# By the names that people use, which faults go by: the contract's.
+_OPERATION_IDS = {
+    "prepare": "prepare_task",
+    "finalize": "finalize_task",
+    "watch": "watch_task",
+    "watch_all": "watch_all_tasks",
+    "ack": "ack_task",
+    "abort": "abort_task",
+    "protect": "protect_task",
+    "get": "get_task",
+    "types": "get_python_types",
+    "upload": "upload_file",
+    "download": "download_file",
+    "register_stream": "register_stream",
+    "send_stream": "send_stream",
+    "download_stream": "download_stream",
+}
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Makes routes of endpoints.
+
+    Attributes:
+        authorization: What the `Authorization` header must be, where the token is wanted.
+        faults: What goes wrong on purpose.
+        template_of: Says which template a request is about, or None.
+        refusals: The status for each exception that refuses a request.
+        commit: Makes safe what was written down.
+        strict: Whether what is sent is held against the contract.
+        leaving: Set when the server stops.
+    """
+
+    authorization: bytes
+    faults: Faults
+    template_of: Callable[[Request], str | None]
+    refusals: Mapping[type[Exception], int]
+    commit: Callable[[], object]
+    strict: bool
+    leaving: asyncio.Event
+
+    def route(self, name: str, method: str, path: str, endpoint: Endpoint, *, token: bool = True) -> Route:
+        """Returns the route of an operation.
+
+        Args:
+            name: The operation, by the name that people use.
+            method: Its HTTP method.
+            path: Its path.
+            endpoint: What does it.
+            token: Whether the access token is wanted.
+        """
+
+        async def answered(request: Request) -> Response:
+            if token and not self._is_authorized(request):
+                refused = text(401, "The access token is missing, or it is not one of this server")
+                return self._checked(name, refused)
+            fault = self.faults.met_by(name, partial(self.template_of, request))
+            request.state.fault = fault
+            if fault is not None and fault.kind == "status":
+                return await _status(request, fault)
+            if fault is not None and fault.kind == "slow_start":
+                fault.struck += 1
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.leaving.wait(), fault.seconds)
+            answer = self._checked(name, await self._refused_or_done(endpoint, request))
+            if fault is not None and fault.kind == "drop" and name not in ("watch", "watch_all"):
+                fault.struck += 1
+                await hang_up(request)
+            return answer
+
+        return Route(path, answered, methods=[method])
+
+    def beside(self, method: str, path: str, endpoint: Endpoint) -> Route:
+        """Returns the route of something that is no part of the contract: no token, no faults, no checks."""
+        return Route(path, partial(self._refused_or_done, endpoint), methods=[method])
+
+    def event_stream(
+        self, request: Request, name: str, batches: AsyncIterator[list[tuple[Event, bytes]]]
+    ) -> Response:
+        """Returns the answer that streams events.
+
+        Args:
+            request: The request.
+            name: The operation.
+            batches: The events as they come, each with its frame; an empty batch is a sign of life.
+        """
+
+        async def stream() -> AsyncIterator[bytes]:
+            async for batch in batches:
+                if not batch:
+                    yield b": keep-alive\n\n"
+                for event, framed in batch:
+                    if self.strict and not _fits(name, event, framed):
+                        await hang_up(request)
+                        return
+                    yield framed
+                    await asyncio.sleep(0)  # lets the server notice that the client has left
+
+        chunks = stream()
+        fault: Fault | None = request.state.fault
+        if fault is not None and fault.kind != "slow_start":
+            chunks = broken(fault, chunks, cut=partial(hang_up, request), stand=self.leaving.wait)
+        # Without a length the server sends it chunked, so a reader sees each event at once.
+        return StreamingResponse(
+            chunks, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+    def _is_authorized(self, request: Request) -> bool:
+        given = request.headers.get("authorization", "").encode("latin-1")
+        return hmac.compare_digest(given, self.authorization)
+
+    async def _refused_or_done(self, endpoint: Endpoint, request: Request) -> Response:
+        try:
+            answer = await endpoint(request)
+        except HTTPException:
+            answer = text(404, f"There is nothing at {request.method} {request.url.path}")
+        except tuple(self.refusals) as error:
+            answer = text(self.refusals[type(error)], str(error))
+        self.commit()  # what an answer tells is safe
+        return answer
+
+    def _checked(self, name: str, answer: Response) -> Response:
+        if not self.strict:
+            return answer
+        try:
+            check_answer(_OPERATION_IDS[name], answer)
+        except ContractViolationError as error:
+            _log.error("This answer breaks the contract: %s", error)
+            return text(500, f"The answer would have broken the contract: {error}")
+        return answer
+
+
+def _fits(name: str, event: Event, framed: bytes) -> bool:
+    try:
+        check_event(_OPERATION_IDS[name], event.name, framed)
+    except ContractViolationError as error:
+        _log.error("Event %d of task %s breaks the contract: %s", event.position, event.task_id, error)
+        return False
+    return True
+
+
+async def _status(request: Request, fault: Fault) -> Response:
+    fault.struck += 1
+    await discarded(request.stream())
+    headers = {} if fault.seconds < 0 else {"Retry-After": str(math.ceil(fault.seconds))}
+    return text(fault.status, "This went wrong on purpose", headers)
