@@ -7,7 +7,7 @@ DEMO := local examples/document_digest.py --db '$(DEMO_DB)' $(if $(PORT),--port 
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test test-all soak check format lint types imports spec regen regen-check clean
+.PHONY: help demo local test test-all soak bench check format lint types imports spec regen regen-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,9 +39,13 @@ test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream']
 test-all: $(VENV)/.dev ## run the tests on every Python found (3.11, 3.12, 3.13)
 	@$(BIN)/nox
 
-soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, and count what is lost: make soak [CUTS=10000 EXITS=100]
+soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, and kill servers, and count what is lost: make soak [CUTS=10000 EXITS=100 KILLS=50]
 	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))
 	@$(BIN)/python -m tests.process.exits $(or $(EXITS),100)
+	@$(BIN)/python -m tests.local.kill_soak --kills $(or $(KILLS),50)
+
+bench: $(VENV)/.dev ## what the local server holds: tasks a second, latency of updates, memory
+	@$(BIN)/python benchmarks/local_load.py
 
 check: format lint types imports spec regen-check ## everything that CI checks beside the tests
 
