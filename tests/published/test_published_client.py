@@ -27,8 +27,7 @@ SCRIPT = Path(__file__).with_name("client_script.py")
 
 
 def missing(what: str) -> NoReturn:
-    if os.environ.get("REQUIRE_ALL"):
-        pytest.fail(what)
+    # Also where everything else is required: another Python is nothing that this project can install.
     pytest.skip(what)
 
 
