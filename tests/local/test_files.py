@@ -8,6 +8,9 @@ import re
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import tracemalloc
@@ -22,7 +25,7 @@ import pytest
 from tests.local.api import Api, Connect
 from tests.local.contract import fits
 
-from requence.exceptions import UsageError
+from requence.exceptions import ConfigurationError, UsageError
 from requence.local import LocalServer, NodeContext, TaskTemplate, file_api
 
 FRAMED = {"x-requence-stream-protocol": "framed"}
@@ -565,6 +568,77 @@ def test_an_upload_that_breaks_off_leaves_nothing(
         wait_until(lambda: folder.exists() and len(list(folder.iterdir())) == 1)
         sending.break_off()
         wait_until(lambda: not list(folder.iterdir()))
+
+
+@pytest.mark.parametrize("way", ["reset", "started"])
+def test_an_upload_that_ends_when_it_is_not_wanted_any_more(
+    tmp_path: Path, connect: Connect, stranger: httpx.Client, way: str
+) -> None:
+    with LocalServer(echo(), db=tmp_path / "kept.db") as server:
+        api = connect(server)
+        prepared = Prepared(api)
+        folder = tmp_path / "kept.db.files"
+        sending = Sending(prepared.upload_url)
+        sending.send(b"half")
+        wait_until(lambda: folder.exists() and len(list(folder.iterdir())) == 1)
+        if way == "reset":
+            server.reset()
+        else:
+            assert api.finalize(prepared.id, None).status_code == 200
+        sending.send(b"and half")
+        assert b" 404 " in sending.end()
+        assert list(folder.iterdir()) == []
+
+
+def test_what_somebody_else_keeps_in_the_folder_stays(tmp_path: Path, connect: Connect) -> None:
+    folder = tmp_path / "kept.db.files"
+    (folder / "mine").mkdir(parents=True)
+    (folder / "mine.txt").write_text("mine")
+    with LocalServer(echo(), db=tmp_path / "kept.db"):
+        assert sorted(path.name for path in folder.iterdir()) == ["mine", "mine.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "kept.db.files").write_text("something else")
+    with (
+        pytest.raises(ConfigurationError, match=r"kept\.db\.files is no folder, but the files of tasks are"),
+        LocalServer(echo(), db=tmp_path / "kept.db"),
+    ):
+        pass
+
+
+def test_a_media_type_is_cut_where_it_can_be_sent(api: Api, stranger: httpx.Client) -> None:
+    answer = uploaded(stranger, Prepared(api).upload_url, b"x", "text/plain;" + " " * 300 + "a=b")
+    assert answer["mime"] == "text/plain;"
+    assert stranger.get(answer["url"]).headers["content-type"] == "text/plain;"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit for the size of files")
+def test_a_disk_that_takes_only_a_part_gives_no_whole_file(tmp_path: Path) -> None:
+    """In a process of its own, whose files may have 100,000 bytes: more is written in part, then refused."""
+    script = """
+        import resource, signal, sys, httpx
+        from requence._token import decode_access_token
+        from requence.local import LocalServer, TaskTemplate
+
+        template = TaskTemplate("t")
+        template.node("n")(lambda ctx: 1)
+        with LocalServer(template, db=sys.argv[1]) as server:
+            bearer = decode_access_token(server.access_token, source="it").bearer
+            client = httpx.Client(headers={"Authorization": f"Bearer {bearer}"})
+            place = client.post(f"{server.url}/task/prepare/t").json()["fileUrls"]["uploadUrl"]
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+            print(client.post(place, content=b"x" * 150_000).status_code)
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "kept.db")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "500\n", done.stderr
+    assert list((tmp_path / "kept.db.files").iterdir()) == []
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -61,7 +61,9 @@ class FileApi:
             await discarded(chunks)
             return too_large("The content", limit)
         try:
-            file_id, size = await self._files.store(task_id, mime, limit, chunks)
+            file_id, size = await self._files.store(
+                task_id, mime, limit, chunks, is_wanted=lambda: self._takes_files(task_id)
+            )
         except TooLargeError:
             await discarded(chunks)
             return too_large("The content", limit)
@@ -139,7 +141,7 @@ def _frame(kind: int, payload: bytes) -> bytes:
 
 
 def _mime(request: Request) -> str:
-    return request.headers.get("content-type", "")[:_MIME_CHARACTERS] or "application/octet-stream"
+    return request.headers.get("content-type", "")[:_MIME_CHARACTERS].rstrip() or "application/octet-stream"
 
 
 def _cap(request: Request) -> int | None:

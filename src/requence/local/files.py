@@ -9,10 +9,11 @@ about contents is committed with everything else, before an answer tells of it.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sqlite3
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from tempfile import mkdtemp
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
-from requence.exceptions import UsageError
+from requence.exceptions import ConfigurationError, UsageError
 from requence.local.database import Writer
 from requence.local.keys import Keys
 from requence.local.refusals import UnknownKeyError
@@ -28,6 +29,7 @@ from requence.local.refusals import UnknownKeyError
 __all__ = ["AlreadySentError", "BrokenOffError", "Files", "Stored", "TooLargeError"]
 
 _CHUNK_BYTES = 64 * 1024
+_OURS = re.compile("[0-9a-f]{32}")
 
 
 class TooLargeError(Exception):
@@ -74,6 +76,9 @@ class Files:
         folder: Where contents lie; None for a temporary folder that goes with this object.
         keys: Who makes the keys of URLs.
         limit: The largest content in bytes.
+
+    Raises:
+        ConfigurationError: There is something else in the place of the folder.
     """
 
     def __init__(
@@ -88,6 +93,11 @@ class Files:
         # One for each stream that is waited for; each rings once.
         self._bells: dict[str, asyncio.Event] = {}
         self._closed = False
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise ConfigurationError(
+                f"{folder} is no folder, but the files of tasks are kept there",
+                hint="move it away, or serve another db",
+            )
         self._recover()
 
     def stop(self) -> None:
@@ -106,17 +116,33 @@ class Files:
         return self._limit if asked is None else min(asked, self._limit)
 
     async def store(
-        self, task_id: str, mime: str, limit: int, chunks: AsyncIterator[bytes]
+        self,
+        task_id: str,
+        mime: str,
+        limit: int,
+        chunks: AsyncIterator[bytes],
+        *,
+        is_wanted: Callable[[], bool],
     ) -> tuple[str, int]:
-        """Keeps a file of a task; returns its id and size.
+        """Keeps a file of a task; returns its id and size. If it cannot be kept, nothing is left of it.
+
+        Args:
+            task_id: The task.
+            mime: The media type.
+            limit: How many bytes it may have.
+            chunks: The content as it arrives.
+            is_wanted: Whether the task still takes files, now that all has arrived.
 
         Raises:
-            TooLargeError: It is over the limit; nothing is kept of it.
+            TooLargeError: It is over the limit.
+            UnknownKeyError: It is not wanted any more.
         """
         file_id = uuid.uuid4().hex
         part = self._part(file_id)
         try:
             size = await self._written(file_id, limit, chunks)
+            if not is_wanted():
+                raise UnknownKeyError("There is nothing here")
             part.rename(self._content(file_id))
         except BaseException:
             part.unlink(missing_ok=True)
@@ -257,7 +283,9 @@ class Files:
                 size += len(chunk)
                 if size > limit:
                     raise TooLargeError(limit)
-                content.write(chunk)
+                rest = memoryview(chunk)
+                while rest:  # a disk that is almost full takes a part; the next write then fails
+                    rest = rest[content.write(rest) :]
                 self._ring(file_id)
         return size
 
@@ -275,8 +303,10 @@ class Files:
         """Deals with what an earlier server on the same file has left half done, and with what is not needed."""
         self._writer.execute("DELETE FROM files WHERE task_id NOT IN (SELECT id FROM tasks)")
         known = {row[0]: row[1] for row in self._db.execute("SELECT id, size FROM files")}
-        for path in self._folder.iterdir() if self._folder is not None and self._folder.is_dir() else ():
+        for path in self._folder.iterdir() if self._folder is not None and self._folder.exists() else ():
             file_id = path.name.removesuffix(".part")
+            if not _OURS.fullmatch(file_id) or not path.is_file():
+                continue  # whatever else somebody keeps there
             if file_id not in known:
                 path.unlink(missing_ok=True)
             elif known[file_id] is None:
