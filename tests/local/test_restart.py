@@ -10,10 +10,11 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from tests.local.api import Api, Connect, Received
 
 from requence.exceptions import ConfigurationError
 from requence.local import LocalServer, NodeContext, TaskTemplate
+from requence.local.engine import Engine
 
 
 def template(name: str = "t") -> TaskTemplate:
@@ -152,6 +154,7 @@ def test_a_file_of_an_earlier_format_is_taken_over(db: Path, connect: Connect, e
 FULL = """
 import resource, signal, sys, time
 from pathlib import Path
+from typing import Any
 from requence.local import LocalServer, TaskTemplate
 
 db, room = Path(sys.argv[1]), Path(sys.argv[2])
@@ -196,6 +199,78 @@ def test_a_disk_that_is_full_for_a_while_delays_tasks_and_loses_none(tmp_path: P
                 assert starts == ["first", "fill", "fill"]
         finally:
             child.kill()
+
+
+class FailingOnce:
+    """A connection to the database on which one statement fails, as on a full disk."""
+
+    def __init__(self, db: sqlite3.Connection, fragment: str) -> None:
+        self._db = db
+        self._fragment = fragment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        self._fail_on(statement)
+        return self._db.execute(statement, values)
+
+    def executemany(self, statement: str, values: Iterable[Sequence[Any]]) -> sqlite3.Cursor:
+        self._fail_on(statement)
+        return self._db.executemany(statement, values)
+
+    def _fail_on(self, statement: str) -> None:
+        if self._fragment and self._fragment in statement:
+            self._fragment = ""
+            raise sqlite3.OperationalError("database or disk is full")
+
+
+def fail_once(server: LocalServer, fragment: str) -> None:
+    def put_in(engine: Engine) -> None:
+        writer: Any = engine.journal._store.writer
+        writer._db = FailingOnce(writer._db, fragment)
+
+    assert server._runtime is not None
+    server._runtime.call(put_in)
+
+
+@pytest.mark.parametrize("fragment", ["UPDATE tasks", "INSERT INTO events", "INSERT INTO tasks"])
+def test_what_could_not_be_written_is_not_acknowledged(
+    db: Path, connect: Connect, caplog: pytest.LogCaptureFixture, fragment: str
+) -> None:
+    """Whichever write of a start fails, that of its sub task too: it is no yes, and it can be sent again."""
+    inner, outer = TaskTemplate("inner"), TaskTemplate("outer")
+    inner.node("work")(lambda ctx: ctx.input)
+    outer.subtask("sub", inner)
+    with LocalServer(inner, outer, db=db) as server:
+        api = connect(server)
+        task_id = api.prepare("outer")
+        fail_once(server, fragment)
+        assert api.finalize(task_id, 1).status_code == 500
+        api = connect(server)  # such an answer closes its connection
+        assert api.get(task_id)["status"] == "idle"
+        assert api.finalize(task_id, 1).status_code == 200
+        assert list(api.watch(task_id))[-1].payload["result"] == 1
+    assert "could not be written" in caplog.text
+
+
+def test_a_node_that_waits_is_ended_also_right_after_a_write_has_failed(
+    db: Path, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys: list[str] = []
+    waits = TaskTemplate("waits")
+    waits.node("ask")(lambda ctx: keys.append(ctx.defer("a person")))
+    with LocalServer(waits, db=db) as server:
+        api = connect(server)
+        task_id = api.start("waits")
+        for event in api.watch(task_id):
+            if event.name == "nodeDefer":
+                break
+        fail_once(server, "INSERT INTO tasks")
+        assert api.http.post("/task/prepare/waits").status_code == 500  # all that runs begins anew
+        server.act(keys[0], result="yes")
+        api = connect(server)
+        assert list(api.watch(task_id))[-1].payload["result"] == "yes"
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -312,6 +387,7 @@ def test_no_position_of_the_stream_of_all_tasks_is_given_twice(db: Path, connect
 KILLED = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from requence.local import LocalServer, TaskTemplate
 
 t = TaskTemplate("t")

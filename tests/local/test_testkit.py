@@ -211,3 +211,20 @@ def test_the_clock_goes_on_only(server: LocalServer) -> None:
     for seconds in (-1, float("nan"), float("inf")):
         with pytest.raises(ConfigurationError):
             server.clock.advance(seconds)
+
+
+@pytest.mark.parametrize("seconds", [1e12, 1e300, 86_400 * 366 * 8000])
+def test_the_clock_does_not_go_where_no_calendar_goes(seconds: float) -> None:
+    with LocalServer() as server:
+        before = server.clock.now()
+        with pytest.raises(ConfigurationError, match="The clock cannot be moved on by"):
+            server.clock.advance(seconds)
+        assert server.clock.now() - before < timedelta(minutes=1)
+        server.stub("t", result=1)
+        assert Task("t", client=server.client).sync.result.result == 1
+
+
+@pytest.mark.parametrize("delay", [-1, 1e9, float("nan"), float("inf")])
+def test_the_delay_of_a_stub_is_a_year_at_most(delay: float) -> None:
+    with LocalServer() as server, pytest.raises(ConfigurationError, match="from 0 seconds to a year"):
+        server.stub("t", result=1, delay=delay)

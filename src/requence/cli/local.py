@@ -154,12 +154,13 @@ def _serve(
     if command:
         _say(f"requence: serving at {server.url} while the command runs; page: {server.page_url}")
         return run_command(command, {"REQUENCE_ACCESS_TOKEN": server.access_token})
+    asked = _noted_signals()
     names = ", ".join(template.name for template in templates)
     # The token opens a server that only this machine can reach, so it may stand in this terminal.
     typer.echo(f"Serving {names}\n  at     {server.url}\n  page   {server.page_url}")
     typer.echo(f"  state  {place or 'in memory'}\n")
     typer.echo(f"export REQUENCE_ACCESS_TOKEN={server.access_token}\n\nPress Ctrl-C to stop.")
-    _wait_for_signal()
+    asked.wait()
     return 0
 
 
@@ -185,7 +186,8 @@ def _show_logs() -> None:
     logger.setLevel(logging.INFO)
 
 
-def _wait_for_signal() -> None:
+def _noted_signals() -> threading.Event:
+    """Returns what is set when the program is asked to end, from now on."""
     asked = threading.Event()
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
@@ -193,7 +195,7 @@ def _wait_for_signal() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
-    asked.wait()
+    return asked
 
 
 def _demo() -> Path:

@@ -13,6 +13,8 @@ __all__ = ["Clock", "Timer"]
 
 _log = logging.getLogger("requence.local")
 
+_ROOM = timedelta(days=366 * 100)  # for what is to happen later, as seen from there
+
 
 @dataclass(order=True, slots=True)
 class Timer:
@@ -69,8 +71,14 @@ class Clock:
             timer.cancel()
 
     def advance(self, seconds: float) -> None:
-        """Makes it later, and lets everything happen that was to happen meanwhile, in order."""
-        self._ahead += timedelta(seconds=seconds)
+        """Makes it later, and lets everything happen that was to happen meanwhile, in order.
+
+        Raises:
+            OverflowError: No calendar reaches so far; then nothing has changed.
+        """
+        ahead = self._ahead + timedelta(seconds=seconds)
+        _ = datetime.now(UTC) + ahead + _ROOM
+        self._ahead = ahead
         self._ring()
 
     def stop(self) -> None:

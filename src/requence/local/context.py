@@ -16,6 +16,7 @@ from requence.local.json_values import encode
 __all__ = ["DebugLog", "Desk", "NodeAborted", "NodeContext", "NodeData", "NodeRetried", "NodeSkipped"]
 
 _LEAST_DELAY_MS = 100
+_LONGEST_TIMEOUT = 36_525 * 86_400.0  # seconds
 _DEFAULT_DELAY_MS = 1000
 _MOST_DELAY_MS = 366 * 86_400_000
 
@@ -228,9 +229,15 @@ class NodeContext:
 
         Args:
             reason: What it waits for, for people.
-            timeout: After how many seconds the node fails if nobody has acted. Default: never.
+            timeout: After how many seconds the node fails if nobody has acted; at most a century. Default: never.
 
         Returns:
             The key. Whoever has it can end the node; keep it as secret as that demands.
+
+        Raises:
+            ValueError: The timeout is no such number; the node fails by it.
         """
+        given: object = timeout
+        if given is not None and (not isinstance(given, int | float) or not 0 <= given <= _LONGEST_TIMEOUT):
+            raise ValueError(f"ctx.defer takes a timeout from 0 seconds to a century, not {timeout!r}")
         return self._desk.defer(reason, timeout)

@@ -82,8 +82,9 @@ class Engine:
             else:
                 text = 'Task %s waits for the template "%s", which this server does not have'
                 _log.warning(text, record.id, record.template)
-        for run in found:
-            run.resume(self._subtasks_of(run.record.id))
+        with suppress(sqlite3.Error):  # then what is left begins anew once more
+            for run in found:
+                run.resume(self._subtasks_of(run.record.id))
 
     def prepare(self, template: str) -> str:
         """Reserves a task and returns its id.
@@ -147,6 +148,8 @@ class Engine:
             UnknownKeyError: There is no such node, or it has ended.
         """
         wait = self._store.waits.of_key(key)
+        if wait is not None and wait.task_id not in self._runs and self._recovery_due:
+            self.recover()  # what waits is about to be taken up again
         run = self._runs.get(wait.task_id) if wait else None
         if wait is None or run is None or not run.act(wait.node, outcome):
             raise UnknownKeyError("Nothing waits for this key")
@@ -271,8 +274,8 @@ class Engine:
 
     def failed(self, run: Run, error: Exception) -> None:
         """A task cannot go on: see `Owner`."""
-        if isinstance(error, sqlite3.Error):  # then all of them begin anew: see `_lost`
-            return
+        if isinstance(error, sqlite3.Error):
+            raise error  # then all of them begin anew (see `_lost`), and who asked has to know
         _log.error("Task %s could not go on", run.record.id, exc_info=error)
         request = run.record.request
         reason = f"The local server could not go on with the task: {error}"

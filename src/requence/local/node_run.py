@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import sqlite3
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -104,7 +106,7 @@ class NodeRun:
             self._place = None
 
     def _begin(self) -> None:
-        with self._run.guard():
+        with suppress(sqlite3.Error), self._run.guard():
             self._outputs, self._deferral, self._reason = {}, None, None
             self._run.write_start(self._node)
             call = self._call = _Call(LoopDesk(self._deliver, self._defer))
@@ -126,7 +128,7 @@ class NodeRun:
             self._call = None
             call.desk.close()
             self._leave()
-            with self._run.guard():
+            with suppress(sqlite3.Error), self._run.guard():
                 self._returned(returned)
 
     def _returned(self, returned: Returned) -> None:
@@ -180,7 +182,7 @@ class NodeRun:
         )
 
         def guarded() -> None:
-            with self._run.guard():
+            with suppress(sqlite3.Error), self._run.guard():
                 then()
 
         self._timer = self._shared.clock.at(datetime.fromisoformat(wait.due), guarded)

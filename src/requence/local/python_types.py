@@ -212,7 +212,7 @@ class _Writer:
             target = _member(target, step)
         words = re.findall("[A-Za-z0-9]+", steps[-1]) if steps else []
         name = "".join(word[0].upper() + word[1:] for word in words)
-        return target, name if name[:1].isalpha() else f"Def{name}"
+        return target, name if name[:1].isalpha() and not keyword.iskeyword(name) else f"Def{name}"
 
 
 def _member(schema: object, name: str) -> object:

@@ -174,7 +174,11 @@ class Run:
 
     @contextmanager
     def guard(self) -> Generator[None]:
-        """Whatever goes wrong inside ends this task, and nothing else."""
+        """Whatever goes wrong inside ends this task, and nothing else.
+
+        Raises:
+            sqlite3.Error: The log could not be written, so what was asked has not happened.
+        """
         try:
             yield
         except Exception as error:

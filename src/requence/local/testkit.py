@@ -25,6 +25,9 @@ __all__ = ["NOT_GIVEN", "ServerClock", "StartedTask", "started_task", "stub_grap
 NOT_GIVEN: Final = object()
 
 
+_LONGEST_DELAY = 366 * 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class StartedTask:
     """A task that was started on a local server, as `server.started` tells it.
@@ -71,11 +74,14 @@ class ServerClock:
             seconds: How much; not below 0.
 
         Raises:
-            ConfigurationError: The number is negative or not finite.
+            ConfigurationError: The number is negative, or leads to years that no calendar has.
         """
         if not 0 <= seconds < math.inf:
             raise ConfigurationError(f"The clock can only be moved on, not by {seconds} seconds")
-        self._runtime.call(lambda engine: engine.clock.advance(seconds))
+        try:
+            self._runtime.call(lambda engine: engine.clock.advance(seconds))
+        except OverflowError:
+            raise ConfigurationError(f"The clock cannot be moved on by {seconds:g} seconds") from None
 
 
 def started_task(state: TaskState) -> StartedTask:
@@ -109,8 +115,8 @@ def stub_graph(
     Raises:
         ConfigurationError: The arguments contradict each other, or a value is not JSON.
     """
-    if not 0 <= delay < math.inf:
-        raise ConfigurationError(f"The delay of a stub is a number of seconds from 0 on, not {delay}")
+    if not 0 <= delay <= _LONGEST_DELAY:
+        raise ConfigurationError(f"The delay of a stub is from 0 seconds to a year, not {delay} seconds")
     if fn is not None and (result is not NOT_GIVEN or error is not None or updates):
         raise ConfigurationError(f'The stub "{name}" takes either a function or result, error and updates')
     if error is not None and result is not NOT_GIVEN:
