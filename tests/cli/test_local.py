@@ -173,6 +173,17 @@ def test_it_prints_the_page_and_the_line_to_export(launch: Callable[..., subproc
     assert "document-digest" in answer.text
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_shuts_down_cleanly_as_soon_as_it_says_that_it_serves(
+    launch: Callable[..., subprocess.Popen[str]], number: signal.Signals
+) -> None:
+    child = launch("local", DIGEST, "--memory")
+    line(child, "^(Serving)")
+    child.send_signal(number)
+    child.communicate(timeout=10)
+    assert child.returncode == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_shuts_down_cleanly_while_tasks_are_watched(
     launch: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals

@@ -177,6 +177,16 @@ def test_file_names_are_plain(template: str, file: str) -> None:
     compile(text, name, "exec")
 
 
+@pytest.mark.parametrize("name", ["None", "none", "true", "False", "class", "x"])
+def test_definitions_of_any_name_compile(name: str) -> None:
+    schema: dict[str, object] = {
+        "$ref": f"#/$defs/{name}",
+        "$defs": {name: {"type": "object", "properties": {"a": {}}}},
+    }
+    for file, text in type_files([Signature("t", schema, [])]).items():
+        compile(text, file, "exec")
+
+
 def test_names_that_become_the_same_stay_apart() -> None:
     names = type_files([Signature(name, None, []) for name in ("a b", "A-B", "a_b", "a b 2")])
     assert list(names) == ["a_b.py", "a_b_2.py", "a_b_3.py", "a_b_2_2.py"]

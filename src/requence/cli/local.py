@@ -193,8 +193,9 @@ def _noted_signals() -> threading.Event:
     def ask(_signal: int, _frame: FrameType | None) -> None:
         asked.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last for a terminal that is closed; not everywhere
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), ask)
     return asked
 
 

@@ -125,7 +125,11 @@ class Handlers:
 
         thread = threading.Thread(target=work, name=f"requence-local-node-{alias}", daemon=True)
         self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads; nobody can wait for this one
+            self._threads.discard(thread)
+            raise
         return future
 
 

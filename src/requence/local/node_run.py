@@ -81,6 +81,9 @@ class NodeRun:
         Args:
             outcome: A failure, or the data of the output that takes what a handler returns.
         """
+        if self._place is not None and not self._place.taken:
+            # It was interrupted and has not begun again: what it had delivered until then does not count any more.
+            self._run.write_start(self._node)
         self.close()
         if outcome.error is not None:
             self._run.settle(self._node, outcome)
