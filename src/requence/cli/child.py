@@ -60,7 +60,9 @@ def _signals_left_to_the_child() -> Generator[_Child]:
 
     handlers = {signal.SIGINT: leave, signal.SIGTERM: forward}
     if sys.platform != "win32":
-        handlers |= {signal.SIGQUIT: leave, signal.SIGHUP: forward}
+        handlers[signal.SIGQUIT] = leave
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under `nohup`
+            handlers[signal.SIGHUP] = forward
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield child

@@ -193,9 +193,10 @@ def _noted_signals() -> threading.Event:
     def ask(_signal: int, _frame: FrameType | None) -> None:
         asked.set()
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last for a terminal that is closed; not everywhere
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), ask)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under `nohup`
+        signal.signal(signal.SIGHUP, ask)  # the terminal is closed
     return asked
 
 
