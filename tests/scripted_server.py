@@ -307,12 +307,15 @@ class ScriptedServer:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        for writer in self._connections.values():
-            writer.transport.abort()
-        serving = list(self._serving)
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        deadline = time.monotonic() + PATIENCE
+        # Also what was accepted at the last moment, and has not come to `_accept` yet: it is cancelled once it has.
+        while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+            assert time.monotonic() < deadline, f"still at work: {rest}"
+            for writer in self._connections.values():
+                writer.transport.abort()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.wait(rest, timeout=0.01)
         await asyncio.sleep(0)  # transports close in the loop's next round
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
