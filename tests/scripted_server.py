@@ -308,7 +308,7 @@ class ScriptedServer:
             self._listener.close()
             self._listener = None
         deadline = time.monotonic() + PATIENCE
-        # Also what was accepted at the last moment, and has not come to `_accept` yet: it is cancelled once it has.
+        # Also what was accepted at the last moment and has not come to `_accept` yet: cancelled once it has.
         while rest := asyncio.all_tasks() - {asyncio.current_task()}:
             assert time.monotonic() < deadline, f"still at work: {rest}"
             for writer in self._connections.values():
