@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import gc
 import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,14 @@ assert LocalServer.__init__.__kwdefaults__ is not None
 LocalServer.__init__.__kwdefaults__["strict"] = True
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_of_other_modules_is_collected_here() -> None:
+    """What an earlier module has left open must not fail a test of this one, where it is collected."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
