@@ -304,9 +304,12 @@ class ScriptedServer:
         return cast("int", self._listener.sockets[0].getsockname()[1])
 
     async def _stop(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            # First nothing more is accepted, and only at the end it is closed: a server that is closed while a
+            # connection is on its way from one to the other leaves its socket open (in Python before 3.12.1).
+            for listening in listener.sockets:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
         deadline = time.monotonic() + PATIENCE
         # Also what was accepted at the last moment and has not come to `_accept` yet: cancelled once it has.
         while rest := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -316,6 +319,8 @@ class ScriptedServer:
             for task in self._serving:
                 task.cancel()
             await asyncio.wait(rest, timeout=0.01)
+        if listener is not None:
+            listener.close()
         await asyncio.sleep(0)  # transports close in the loop's next round
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

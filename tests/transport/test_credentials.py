@@ -12,6 +12,7 @@ import pytest
 
 from requence import Client
 from requence._token import encode_access_token
+from requence._transport import credentials
 from requence._transport.credentials import find_access_token
 from requence.exceptions import ConfigurationError
 
@@ -343,9 +344,10 @@ def test_a_directory_of_that_name_is_passed_over(project: Path) -> None:
     assert "No access token was found" in fault().message
 
 
-def test_a_file_is_parsed_once_as_long_as_it_is_the_same(
+def test_each_file_is_parsed_once_as_long_as_it_is_the_same(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(credentials, "_parsed", {})
     parsed: list[str] = []
     plain_loads = tomllib.loads
 
@@ -355,11 +357,14 @@ def test_a_file_is_parsed_once_as_long_as_it_is_the_same(
 
     monkeypatch.setattr(tomllib, "loads", loads)
     write(project, f'[tool.requence]\naccess_token = "{SECRET}"')
+    inner = project / "inner"
+    write(inner, "[project]\nname = 'inner'")  # which has no token, so the one above is looked at, too
+    monkeypatch.chdir(inner)
     assert [found() for _ in range(3)] == ["s3cr3t"] * 3
-    assert len(parsed) == 1
+    assert len(parsed) == 2
     write(project, f'[tool.requence]\naccess_token = "{token("other")}"')
     assert [found() for _ in range(3)] == ["other"] * 3
-    assert len(parsed) == 2
+    assert len(parsed) == 3
 
 
 # Nothing anywhere

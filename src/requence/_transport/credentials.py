@@ -17,6 +17,7 @@ __all__ = ["find_access_token"]
 
 _VARIABLES = ("REQUENCE_TASK_ACCESS_TOKEN", "REQUENCE_ACCESS_TOKEN")
 _KEYS = ("task_access_token", "access_token")
+_KEPT_FILES = 16  # those on the way upward to the one that has the token, and a few of other directories
 
 _parsed: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
 
@@ -128,7 +129,8 @@ def _read_toml(file: Path) -> tuple[dict[str, Any], str | None]:
         version = (found.st_ino, found.st_size, found.st_mtime_ns)
         kept = _parsed.get(file)
         if kept is None or kept[0] != version:
-            _parsed.clear()  # no more than one is in use
+            if len(_parsed) >= _KEPT_FILES:
+                _parsed.clear()
             kept = _parsed[file] = version, tomllib.loads(file.read_text("utf-8"))
         return kept[1], None
     except (OSError, ValueError) as error:
