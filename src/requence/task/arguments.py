@@ -17,6 +17,7 @@ __all__ = [
     "check_priority",
     "check_seconds",
     "check_since",
+    "is_coroutine_function",
     "utc_text",
 ]
 
@@ -34,11 +35,18 @@ def check_function(what: str, value: F | None) -> F | None:
         return None
     if not callable(value):
         raise ConfigurationError(f"{what} must be a function or None, not {type(value).__name__}")
-    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(type(value).__call__):
+    if is_coroutine_function(value):
         raise ConfigurationError(
             f"{what} must be a plain function: a coroutine function would not be awaited"
         )
     return value
+
+
+def is_coroutine_function(function: Callable[..., object]) -> bool:
+    """Returns whether calling a function gives a coroutine; also for an object whose call does."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004 (an object whose call is a coroutine function)
+    )
 
 
 def check_identifier(what: str, value: object) -> str:

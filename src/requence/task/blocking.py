@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from requence._transport.io_thread import IOThread, Work
 
-__all__ = ["block", "block_or_tell", "blocks_a_loop", "telling_what_goes_on", "wait_or_tell"]
+__all__ = ["WhatGoesOn", "block", "block_or_tell", "blocks_a_loop", "telling_what_goes_on", "wait_or_tell"]
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from requence._transport.io_thread import IOThread
 from requence.exceptions import ConfigurationError, UsageError
+from requence.task.arguments import is_coroutine_function
 
 __all__ = ["Callbacks"]
 
@@ -52,7 +53,7 @@ class Callbacks:
         for name, function in self._functions.items():
             if not callable(function):
                 raise ConfigurationError(f"{name} must be a function or None, not {type(function).__name__}")
-            if _is_coroutine_function(function):
+            if is_coroutine_function(function):
                 self._loop = _running_loop(name)
 
     def __contains__(self, name: str) -> bool:
@@ -77,7 +78,7 @@ class Callbacks:
         async with self._turn:
             if self.stopped.is_set():
                 return
-            if _is_coroutine_function(function):
+            if is_coroutine_function(function):
                 await self._on_loop(lambda: self._await_each(name, function, calls))
             else:
                 job = self._io.callbacks.submit(
@@ -141,12 +142,6 @@ class Callbacks:
                     raise TypeError("it has returned a coroutine: give the coroutine function itself")
             except BaseException:  # also `sys.exit`: this is a thread of ours, and not the script
                 _log.exception("%s has failed", name)
-
-
-def _is_coroutine_function(function: Callable[..., object]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(type(function), "__call__", None)  # noqa: B004 (an object whose call is a coroutine function)
-    )
 
 
 def _running_loop(name: str) -> asyncio.AbstractEventLoop:
