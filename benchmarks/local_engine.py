@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from requence.local import NodeContext, TaskTemplate
-from requence.local.contract import FinalizeRequest
 from requence.local.engine import Engine
+from requence.local.requests import FinalizeRequest
 from requence.local.store import Store
 
 WAVE = 200  # started at once, as many clients do

@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/local_load.py [--rate 200] [--streams 500] [--seconds 10]
 
 The server is a process of its own, on a file. Each task lasts as long as it takes for so many streams to be open
-at once. Said are the rate that was held, the time from an update's timestamp to its arrival, and what the server
-took.
+at once. Tasks are started at the rate whatever comes back, so a server that cannot keep up falls behind. Measured
+is from when the first tasks end to when the last ones are started: how many tasks ended a second, how many streams
+were open, the time from an update's timestamp to its arrival, and what the server took of the processor.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,7 +49,16 @@ with LocalServer(chain, db=Path(sys.argv[1]), workers=10_000) as server:
 """
 
 
-async def one(session: aiohttp.ClientSession, base: str, late: list[float]) -> None:
+@dataclass
+class Seen:
+    """What happened so far, as the client saw it."""
+
+    open: int = 0
+    ended: int = 0
+    late: list[float] = field(default_factory=list[float])
+
+
+async def one(session: aiohttp.ClientSession, base: str, seen: Seen) -> None:
     """Starts a task and follows it to its end."""
     async with session.post(f"{base}/task/prepare/chain") as answer:
         prepared = await answer.json()
@@ -56,30 +67,76 @@ async def one(session: aiohttp.ClientSession, base: str, late: list[float]) -> N
         watch = (await answer.json())["urls"]["watch"]
     last = ""
     async with session.post(watch, json={"since": None}) as answer:
+        seen.open += 1
         async for line in answer.content:
             if line.startswith(b"event: "):
                 last = line[7:].decode().strip()
             elif line.startswith(b"data: "):
                 told = datetime.fromisoformat(json.loads(line[6:])["timestamp"])
-                late.append((datetime.now(UTC) - told).total_seconds())
+                seen.late.append((datetime.now(UTC) - told).total_seconds())
+    seen.open -= 1
+    seen.ended += 1
     if last != "taskEnd":
         raise RuntimeError(f"a task has ended with {last}")
 
 
-async def load(token: str, rate: int, seconds: float) -> tuple[float, list[float]]:
-    """Returns the tasks that ended a second, and how late each update came."""
+@dataclass(frozen=True)
+class Load:
+    """What was measured.
+
+    Attributes:
+        rate: Tasks that ended a second.
+        streams: How many streams were open at once: the least, and the median.
+        late: How late each update came, in seconds.
+        spent: Seconds of a processor that the server took for each task.
+    """
+
+    rate: float
+    streams: tuple[int, float]
+    late: list[float]
+    spent: float
+
+
+async def load(token: str, rate: int, seconds: float, lasts: float, server: int) -> Load:
+    """Starts tasks that last `lasts` seconds at a rate, for `lasts` and then `seconds` that count."""
     parts = decode_access_token(token, source="the benchmark")
-    late: list[float] = []
+    seen = Seen()
+    open_streams: list[int] = []
     connector = aiohttp.TCPConnector(limit=0)
     headers = {"Authorization": f"Bearer {parts.bearer}"}
-    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+    async with (
+        aiohttp.ClientSession(connector=connector, headers=headers) as session,
+        asyncio.TaskGroup() as group,
+    ):
         begun = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for number in range(int(rate * seconds)):
-                await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
-                group.create_task(one(session, parts.base_url, late))
-        took = time.perf_counter() - begun
-    return rate * seconds / took, late
+
+        async def start(number: int) -> None:
+            await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
+            group.create_task(one(session, parts.base_url, seen))
+
+        warm = int(rate * (lasts + 1))
+        for number in range(warm):
+            await start(number)
+        first, ended, told, spent = time.perf_counter(), seen.ended, len(seen.late), processor_seconds(server)
+        for number in range(warm, warm + int(rate * seconds)):
+            await start(number)
+            open_streams.append(seen.open)
+        ended, took = seen.ended - ended, time.perf_counter() - first
+        spent = processor_seconds(server) - spent
+    streams = min(open_streams), statistics.median(open_streams)
+    return Load(ended / took, streams, seen.late[told:], spent / ended)
+
+
+def processor_seconds(pid: int) -> float:
+    """Returns how long a process has used a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def most_memory(pid: int) -> float:
+    """Returns the most memory that a process has had, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
 def main() -> None:
@@ -95,21 +152,18 @@ def main() -> None:
             if server.stdout is None or server.stdin is None:
                 raise RuntimeError("the server has no pipes")
             token = server.stdout.readline().strip()
-            held, late = asyncio.run(load(token, wanted.rate, wanted.seconds))
-            status = Path(f"/proc/{server.pid}/status").read_text(encoding="ascii")
-            memory = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-            ticks = (
-                Path(f"/proc/{server.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
-            )
-            spent = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") / (wanted.rate * wanted.seconds)
+            held = asyncio.run(load(token, wanted.rate, wanted.seconds, lasts, server.pid))
+            memory = most_memory(server.pid)
             server.stdin.close()
-    p99 = statistics.quantiles(late, n=100)[98]
-    most = wanted.rate * wanted.seconds / (wanted.seconds + lasts)
-    print(f"{held:.0f} of at most {most:.0f} tasks/s, about {wanted.streams} open streams")
-    print(f"updates came after {statistics.median(late) * 1000:.1f} ms (median), {p99 * 1000:.1f} ms (p99)")
+    least, median = held.streams
+    p99 = statistics.quantiles(held.late, n=100)[98]
     print(
-        f"the server took {int(memory) / 1024:.0f} MiB, and {spent * 1000:.1f} ms of a processor for each task"
+        f"{wanted.rate} tasks/s begun, {held.rate:.0f} tasks/s ended; {median:.0f} streams open (at least {least})"
     )
+    print(
+        f"updates came after {statistics.median(held.late) * 1000:.1f} ms (median), {p99 * 1000:.1f} ms (p99)"
+    )
+    print(f"the server took {memory:.0f} MiB, and {held.spent * 1000:.1f} ms of a processor for each task")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A strict server holds what it sends against the contract; one that is not lets it pass."""
+"""Events are held against the contract before they are in the log; by a strict server all that it sends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from tests.local.api import Api, Connect
 
 from requence.local import LocalServer
 from requence.local import app as _app
-from requence.local.events import Event
+from requence.local import events as events_module
+from requence.local.contract import ContractViolationError, check_event
+from requence.local.events import Draft, Event
+from requence.local.graph import NodePlan
 from requence.local.state import TaskState
-from requence.local.strict import ContractViolationError, check_event
 
 # What the tests put something else into: names that the module has imported for itself.
 app_module: Any = _app
@@ -87,8 +89,24 @@ def test_an_event_that_breaks_the_contract_is_not_sent(
         seen: list[str] = []
         with caplog.at_level(logging.ERROR), pytest.raises(httpx.RemoteProtocolError):
             seen.extend(event.name for event in api.watch(task_id))
-    assert name not in seen
+    assert seen == ([] if name == "taskStart" else ["taskStart"])  # what came before it was sent
     assert f"of task {task_id} breaks the contract: watch_task" in caplog.text
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_event_that_breaks_the_contract_does_not_get_into_the_log(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, strict: bool
+) -> None:
+    def node_end(node: NodePlan) -> Draft:
+        return Draft("nodeEnd", {"node": {"id": 5}})
+
+    monkeypatch.setattr(events_module, "node_end", node_end)
+    with LocalServer(greeting(), strict=strict) as server:
+        api = connect(server)
+        events = api.run("my-template", {})
+    assert "nodeEnd" not in [event.name for event in events]
+    assert events[-1].name == "taskError"
+    assert "watch_task, event nodeEnd: not a NodeEndEvent: node: 'type'" in events[-1].payload["reason"]
 
 
 def test_what_keeps_to_it_passes(shared_server: LocalServer) -> None:
@@ -99,4 +117,4 @@ def test_what_keeps_to_it_passes(shared_server: LocalServer) -> None:
 
 def test_an_event_of_an_unknown_name_is_told() -> None:
     with pytest.raises(ContractViolationError, match="there are no events named 'taskOver'"):
-        check_event("watch_task", "taskOver", b"id: 1\nevent: taskOver\ndata: {}\n\n")
+        check_event("watch_task", "taskOver", {})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from requence.exceptions import ConfigurationError
-from requence.local.contract import InvalidRequestError, read_json
 from requence.local.graph import Outcome
 from requence.local.json_values import NotJsonError, compact, encode
+from requence.local.refusals import InvalidRequestError
+from requence.local.requests import read_json
 
 __all__ = ["outcome_from_body", "outcome_of"]
 

@@ -17,7 +17,6 @@ from requence.local import page
 from requence.local.act import outcome_from_body
 from requence.local.address import Address
 from requence.local.answers import body, json_answer, segment, text, too_large
-from requence.local.contract import FinalizeRequest, InvalidRequestError, WatchRequest
 from requence.local.engine import Engine
 from requence.local.events import frame, frame_among_all
 from requence.local.faults import Faults
@@ -26,7 +25,14 @@ from requence.local.files import AlreadySentError, Files
 from requence.local.gate import Gate
 from requence.local.operations import Operations
 from requence.local.python_types import type_files
-from requence.local.refusals import NotStartableError, UnknownKeyError, UnknownTaskError, UnknownTemplateError
+from requence.local.refusals import (
+    InvalidRequestError,
+    NotStartableError,
+    UnknownKeyError,
+    UnknownTaskError,
+    UnknownTemplateError,
+)
+from requence.local.requests import FinalizeRequest, WatchRequest
 
 __all__ = ["TaskApi"]
 
@@ -160,8 +166,8 @@ class TaskApi:
         batches = self._engine.journal.follow(
             task_id, after=wanted.after, since=wanted.since, pause=_KEEP_ALIVE_SECONDS
         )
-        events = ([(event, framed(event)) for event in batch] async for batch in batches)
-        return self._operations.event_stream(request, "watch_all" if task_id is None else "watch", events)
+        name = "watch_all" if task_id is None else "watch"
+        return self._operations.event_stream(request, name, batches, framed)
 
     async def _abort(self, request: Request) -> Response:
         record = self._engine.record(segment(request, "task_id"))

@@ -16,7 +16,6 @@ from typing import Any
 from requence.local import events
 from requence.local.catalogue import Catalogue
 from requence.local.clock import Clock
-from requence.local.contract import FinalizeRequest, check_input
 from requence.local.events import TERMINAL, Draft, Event
 from requence.local.files import Files
 from requence.local.graph import Graph, NodePlan, Outcome
@@ -24,8 +23,10 @@ from requence.local.handlers import Handlers
 from requence.local.journal import Journal
 from requence.local.python_types import Signature
 from requence.local.refusals import NotStartableError, UnknownKeyError, UnknownTaskError
+from requence.local.requests import FinalizeRequest
 from requence.local.retention import Cleaner
 from requence.local.run import Run, subtask_outcome
+from requence.local.schemas import check_input
 from requence.local.shared import Shared
 from requence.local.slots import Slots
 from requence.local.state import TaskState, fold

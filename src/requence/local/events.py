@@ -1,7 +1,7 @@
 """The events of a task, as they are kept and sent. Pure.
 
-An event is told twice: first as a `Draft`, what happened; then stamped with whose it is, when and under which
-id, and with its position once it is in the log.
+An event is told three times: as a `Draft`, what happened; as its payload, which also says whose it is, when it
+was and under which id; and with its position once it is in the log.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "node_id",
     "node_start",
     "node_update",
-    "stamped",
+    "payload",
     "task_aborted",
     "task_end",
     "task_error",
@@ -126,18 +126,17 @@ def task_aborted(reason: str | None, *, require_ack: bool) -> Draft:
     return Draft("taskAborted", {"reason": reason, "requireAck": require_ack})
 
 
-def stamped(draft: Draft, *, task_id: str, name: str, now: datetime) -> Stamped:
-    """Returns a draft as it goes into the log.
+def payload(draft: Draft, *, task_id: str, name: str, at: str) -> dict[str, Any]:
+    """Returns what is sent of an event.
 
     Args:
         draft: What happened.
         task_id: Whose event it is.
         name: The task's name for people.
-        now: When it happened.
+        at: When it happened, as `time_text` writes it.
     """
-    at = time_text(now)
     common = {"timestamp": at, "taskId": task_id, "updateId": str(uuid.uuid4()), "name": name}
-    return Stamped(draft.name, at, compact({**common, **draft.fields}))
+    return {**common, **draft.fields}
 
 
 def time_text(time: datetime) -> str:

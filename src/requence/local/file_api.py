@@ -10,9 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from requence.local.answers import discarded, json_answer, segment, text, too_large
 from requence.local.connection import hang_up
-from requence.local.contract import InvalidRequestError
 from requence.local.files import BrokenOffError, Files, Stored, TooLargeError
-from requence.local.refusals import UnknownKeyError
+from requence.local.refusals import InvalidRequestError, UnknownKeyError
 
 __all__ = ["FileApi"]
 

@@ -1,5 +1,7 @@
 """The log with bells: whoever follows a task, or all of them, is woken when something was appended.
 
+Nothing gets into it that the API's contract does not describe.
+
 Followers read the log by position at their own pace, so nothing is queued for anybody, and one that reads
 slowly costs no memory. Everything here runs on the server's event loop.
 
@@ -15,7 +17,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
 from requence.local.clock import Clock
-from requence.local.events import Draft, Event, stamped
+from requence.local.contract import check_event
+from requence.local.events import Draft, Event, Stamped, payload, time_text
+from requence.local.json_values import compact
 from requence.local.store import Store, TaskRecord
 
 __all__ = ["Journal"]
@@ -50,9 +54,18 @@ class Journal:
         store.writer.gather(lambda: self._loop.call_soon(self._commit_at_last), forget)
 
     def append(self, task: TaskRecord, *drafts: Draft) -> None:
-        """Appends events of a task; who follows it is woken when they are committed."""
-        now = self._clock.now()
-        events = [stamped(draft, task_id=task.id, name=task.display_name, now=now) for draft in drafts]
+        """Appends events of a task; who follows it is woken when they are committed.
+
+        Raises:
+            ContractViolationError: One of them is not what the contract describes; none is appended.
+            sqlite3.Error: That failed.
+        """
+        at = time_text(self._clock.now())
+        events: list[Stamped] = []
+        for draft in drafts:
+            fields = payload(draft, task_id=task.id, name=task.display_name, at=at)
+            check_event("watch_task", draft.name, fields)
+            events.append(Stamped(draft.name, at, compact(fields)))
         self._store.append(task.id, events)
         self._news.update((task.id, None))
 
@@ -85,7 +98,7 @@ class Journal:
 
     async def follow(
         self, task_id: str | None, *, after: int, since: str, pause: float
-    ) -> AsyncIterator[Sequence[Event]]:
+    ) -> AsyncIterator[list[Event]]:
         """Yields events in batches as they come.
 
         Ends after the last event of the task, or, if all tasks are followed, never; early when the task is removed

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +18,16 @@ from starlette.routing import Route
 
 from requence.local.answers import discarded, text
 from requence.local.connection import hang_up
+from requence.local.contract import ContractViolationError
 from requence.local.events import Event
 from requence.local.faults import Fault, Faults, broken
-from requence.local.strict import ContractViolationError, check_answer, check_event
+from requence.local.strict import check_answer, check_framed_event
 
 __all__ = ["Operations"]
 
 _log = logging.getLogger("requence.local")
+
+_CHUNK_BYTES = 64 * 1024
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -105,30 +108,41 @@ class Operations:
         return Route(path, partial(self._refused_or_done, endpoint), methods=[method])
 
     def event_stream(
-        self, request: Request, name: str, batches: AsyncIterator[list[tuple[Event, bytes]]]
+        self,
+        request: Request,
+        name: str,
+        batches: AsyncIterator[list[Event]],
+        framed: Callable[[Event], bytes],
     ) -> Response:
         """Returns the answer that streams events.
 
         Args:
             request: The request.
             name: The operation.
-            batches: The events as they come, each with its frame; an empty batch is a sign of life.
+            batches: The events as they come; an empty batch is a sign of life.
+            framed: Writes an event as it travels in this stream.
         """
+        fault: Fault | None = request.state.fault
+        if fault is not None and fault.kind == "slow_start":  # then the stream itself is in order
+            fault = None
+        told = partial(_checked_frame, name, framed) if self.strict else framed
 
         async def stream() -> AsyncIterator[bytes]:
-            async for batch in batches:
-                if not batch:
-                    yield b": keep-alive\n\n"
-                for event, framed in batch:
-                    if self.strict and not _fits(name, event, framed):
-                        await hang_up(request)
-                        return
-                    yield framed
-                    await asyncio.sleep(0)  # lets the server notice that the client has left
+            try:
+                async for batch in batches:
+                    if not batch:
+                        yield b": keep-alive\n\n"
+                    for event in _taken(batch):
+                        frame = told(event)
+                        for part in (frame,) if fault else _parts(frame):  # a fault counts events
+                            yield part
+                        await asyncio.sleep(0)  # lets the server notice that the client has left
+            except ContractViolationError as error:
+                _log.error("A stream was cut: %s", error)
+                await hang_up(request)
 
         chunks = stream()
-        fault: Fault | None = request.state.fault
-        if fault is not None and fault.kind != "slow_start":
+        if fault is not None:
             chunks = broken(fault, chunks, cut=partial(hang_up, request), stand=self.leaving.wait)
         # Without a length the server sends it chunked, so a reader sees each event at once.
         return StreamingResponse(
@@ -160,13 +174,31 @@ class Operations:
         return answer
 
 
-def _fits(name: str, event: Event, framed: bytes) -> bool:
+def _checked_frame(name: str, framed: Callable[[Event], bytes], event: Event) -> bytes:
+    frame = framed(event)
     try:
-        check_event(_OPERATION_IDS[name], event.name, framed)
+        check_framed_event(_OPERATION_IDS[name], event.name, frame)
     except ContractViolationError as error:
-        _log.error("Event %d of task %s breaks the contract: %s", event.position, event.task_id, error)
-        return False
-    return True
+        which = f"event {event.position} of task {event.task_id}"
+        raise ContractViolationError(f"{which} breaks the contract: {error}") from None
+    return frame
+
+
+def _taken(batch: list[Event]) -> Iterator[Event]:
+    """Yields the events of a batch and lets go of each: a slow reader need not keep what was sent already."""
+    batch.reverse()
+    while batch:
+        yield batch.pop()
+
+
+def _parts(frame: bytes) -> Iterator[bytes]:
+    """Yields what of an event is sent at once: all, or of a large one so much that a slow reader costs little."""
+    if len(frame) <= _CHUNK_BYTES:
+        yield frame
+        return
+    whole = memoryview(frame)
+    for start in range(0, len(whole), _CHUNK_BYTES):
+        yield bytes(whole[start : start + _CHUNK_BYTES])
 
 
 async def _status(request: Request, fault: Fault) -> Response:

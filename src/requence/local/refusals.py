@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["NotStartableError", "UnknownKeyError", "UnknownTaskError", "UnknownTemplateError"]
+__all__ = [
+    "InvalidRequestError",
+    "NotStartableError",
+    "UnknownKeyError",
+    "UnknownTaskError",
+    "UnknownTemplateError",
+]
+
+
+class InvalidRequestError(ValueError):
+    """A request cannot be accepted; the message tells people why."""
 
 
 class UnknownTemplateError(LookupError):

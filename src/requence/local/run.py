@@ -11,11 +11,12 @@ from typing import Any
 
 from requence.local import events
 from requence.local.context import DebugLog, Desk, NodeContext, NodeData
-from requence.local.contract import InvalidRequestError, result_misfit
 from requence.local.events import Draft
 from requence.local.graph import Ending, Graph, NodePlan, Outcome, received
 from requence.local.json_values import compact
 from requence.local.node_run import NodeRun
+from requence.local.refusals import InvalidRequestError
+from requence.local.schemas import result_misfit
 from requence.local.shared import Owner, Shared
 from requence.local.slots import Urgency
 from requence.local.state import TaskState

@@ -56,9 +56,10 @@ class LocalServer:
         max_file_size: The largest file or stream, in bytes. Default 100 MiB.
         retention: How long a task is kept after its end, with its updates and files, unless it is protected; None
             for ever. Default 7 days.
-        strict: Whether answers and events are held against the API's contract before they are sent. One that
-            breaks it becomes a status 500, or a cut stream, and the log `requence.local` says where. It is there
-            to find mistakes of this server. Default: False.
+        strict: Whether answers, and events as each reader gets them, are held against the API's contract before
+            they are sent. One that breaks it becomes a status 500, or a cut stream, and the log `requence.local`
+            says where. It is there to find mistakes of this server. Requests, and events when they are made, are
+            checked in any case. Default: False.
 
     Raises:
         ConfigurationError: A template has no nodes, two have the same name, or a number is out of its range; on

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from requence.local import database
-from requence.local.contract import ACK_REQUIRED, FinalizeRequest
 from requence.local.events import TERMINAL, Event, Stamped
 from requence.local.files import Files
 from requence.local.keys import Keys
+from requence.local.requests import ACK_REQUIRED, FinalizeRequest
 from requence.local.waits import Waits
 
 __all__ = ["Store", "TaskRecord"]

@@ -220,6 +220,6 @@ class TaskTemplate:
         if schema is None:
             return
         # Imported here: most templates have no schema, and this import is the heaviest of all.
-        from requence.local.contract import check_schema
+        from requence.local.schemas import check_schema
 
         check_schema(self._name, which, schema)
