@@ -48,12 +48,12 @@ async def run(path: Path, tasks: int) -> float:
     template = chain()
     files = store.files(None, 2**20)
     engine = Engine({template.name: template.graph()}, store, files, 8)
-    request = FinalizeRequest(name=None, input={"number": 1}, priority=5, require_ack=False)
+    request = FinalizeRequest(name=None, input_text='{"number":1}', priority=5, require_ack=False)
     begun = time.perf_counter()
     for first in range(0, tasks, WAVE):
         ids = [engine.prepare(template.name) for _ in range(min(WAVE, tasks - first))]
         for task_id in ids:
-            engine.finalize(task_id, request)
+            await engine.finalize(task_id, request)
         for task_id in ids:
             async for _batch in engine.journal.follow(task_id, after=0, since="", pause=60):
                 pass

@@ -637,7 +637,7 @@ def test_a_disk_that_takes_only_a_part_gives_no_whole_file(tmp_path: Path) -> No
         text=True,
         timeout=60,
     )
-    assert done.stdout == "500\n", done.stderr
+    assert done.stdout == "503\n", done.stderr
     assert list((tmp_path / "kept.db.files").iterdir()) == []
 
 
@@ -725,3 +725,22 @@ def test_a_claim_check_of_elsewhere_is_never_fetched(api: Api) -> None:
         trap.setblocking(False)
         with pytest.raises(BlockingIOError):
             trap.accept()
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_stream_whose_content_is_gone_is_not_taken_for_an_empty_one(
+    tmp_path: Path, connect: Connect, stranger: httpx.Client, framed: bool
+) -> None:
+    with LocalServer(echo(), db=tmp_path / "kept.db") as server:
+        prepared = Prepared(connect(server))
+        url = registered(stranger, prepared.stream_url)
+        assert stranger.post(url, content=b"a,b").status_code == 200
+        [content] = (tmp_path / "kept.db.files").iterdir()
+        content.unlink()
+        if framed:
+            got = stranger.get(url, headers={"X-Requence-Stream-Protocol": "framed"}).content
+            assert got[0] == 2  # truncated
+            assert b"not here any more" in got
+        else:
+            with pytest.raises(httpx.RemoteProtocolError):
+                stranger.get(url)

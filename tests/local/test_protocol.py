@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from tests.local.api import Api, Connect
 from tests.local.contract import EVENT_SCHEMAS, fits
 
-from requence.local import LocalServer, NodeContext, TaskTemplate
+from requence.local import LocalServer, NodeContext, TaskTemplate, engine
+from requence.local.schemas import check_input
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 SCHEMA = {
@@ -298,3 +300,58 @@ def test_protect_and_ack_may_be_repeated(api: Api) -> None:
         for _ in range(2):
             assert api.post(operation, task_id).status_code == 200
     assert api.get(task_id)["status"] == "successful"
+
+
+def test_a_large_input_is_checked_while_others_are_served(connect: Connect) -> None:
+    rows = {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}}
+    template = TaskTemplate("rows", input_schema=rows)
+    template.node("count")(lambda ctx: len(ctx.input))
+    with LocalServer(template) as server:
+        api, other = connect(server), connect(server)
+        task_id = api.prepare("rows")
+        answers: list[int] = []
+        value = [{"id": number} for number in range(50_000)]
+        sending = threading.Thread(target=lambda: answers.append(api.finalize(task_id, value).status_code))
+        sending.start()
+        seen: list[str] = []
+        while sending.is_alive():
+            seen.append(other.get(task_id)["status"])
+        assert answers == [200]
+        assert seen.count("idle") > 20  # on the event loop the check would let none pass
+        assert list(api.watch(task_id))[-1].payload["result"] == 50_000
+
+
+def test_a_task_that_is_aborted_while_its_input_is_checked_does_not_start(connect: Connect) -> None:
+    entered, go = threading.Event(), threading.Event()
+    template = TaskTemplate("rows", input_schema={"type": "array"})
+    template.node("count")(lambda ctx: len(ctx.input))
+
+    def slow(name: str, schema: Mapping[str, object], value: object) -> None:
+        entered.set()
+        assert go.wait(20)
+        check_input(name, schema, value)
+
+    with pytest.MonkeyPatch.context() as patch, LocalServer(template) as server:
+        patch.setattr(engine, "check_input", slow)
+        api, other = connect(server), connect(server)
+        task_id = api.prepare("rows")
+        answers: list[httpx.Response] = []
+        sending = threading.Thread(target=lambda: answers.append(api.finalize(task_id, ["x" * 100_000])))
+        sending.start()
+        assert entered.wait(20)
+        assert other.post("abort", task_id).status_code == 200
+        go.set()
+        sending.join()
+        assert answers[0].status_code == 409
+        assert other.get(task_id)["status"] == "stopped"
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+def test_the_scheme_of_the_token_is_the_same_in_any_case(api: Api, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} {api.bearer}"}
+    assert api.http.post("/task/prepare/nope", headers=headers).status_code == 404
+    assert api.http.post("/task/prepare/nope", headers={"Authorization": api.bearer}).status_code == 401
+    assert (
+        api.http.post("/task/prepare/nope", headers={"Authorization": f"Basic {api.bearer}"}).status_code
+        == 401
+    )

@@ -215,3 +215,8 @@ def test_the_server_gives_them_to_who_has_the_token(connect: Connect) -> None:
         assert api.http.get("/task/types/python").json()["order.py"] == answer.json()["order.py"]
         # A task is looked at by its id, whatever it is called.
         assert api.http.get("/task/types").status_code == 404
+
+
+def test_numbers_that_python_does_not_write_are_any() -> None:
+    signature = Signature("huge", {"enum": [10**5000, 1]}, [{"const": -(10**5000)}])
+    compile(type_files([signature])["huge.py"], "huge.py", "exec")

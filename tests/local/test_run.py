@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.local.api import Api, Connect, data_of, outline
+from tests.local.conftest import Serve
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
 
@@ -352,3 +353,18 @@ def test_a_function_that_returns_a_coroutine_is_awaited(template: TaskTemplate, 
 
     template.node("n")(lambda ctx: later(5))
     assert api.run("t")[-1].payload["result"] == 5
+
+
+def test_what_was_delivered_before_skipping_stays(serve: Serve) -> None:
+    t = TaskTemplate("t")
+
+    @t.node
+    def first(ctx: NodeContext) -> None:
+        ctx.to_output("side", 1)
+        ctx.skip()
+
+    @t.node(after=first.output("side"))
+    def follows(ctx: NodeContext) -> int:
+        return int(ctx.input) + 1
+
+    assert serve(t).run("t")[-1].payload["result"] == 2

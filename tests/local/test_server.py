@@ -285,3 +285,20 @@ def test_declaring_templates_needs_no_web_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_a_handler_cannot_stop_its_server(connect: Connect, kind: str) -> None:
+    template = TaskTemplate("t")
+
+    def stop(ctx: NodeContext) -> None:
+        server.__exit__(None, None, None)
+
+    async def stop_async(ctx: NodeContext) -> None:
+        stop(ctx)
+
+    template.node("n")(stop if kind == "plain" else stop_async)
+    with LocalServer(template) as server:
+        last = connect(server).run("t")[-1]
+        assert "A handler cannot stop the server" in last.payload["reason"]
+        assert connect(server).run("t")[-1].name == "taskError"

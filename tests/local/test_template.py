@@ -16,6 +16,10 @@ def nothing(ctx: NodeContext) -> None:
     return None
 
 
+def handler(ctx: NodeContext) -> Any:
+    return ctx.input
+
+
 def test_the_three_ways_to_declare_a_node() -> None:
     template = TaskTemplate("t")
 
@@ -305,3 +309,29 @@ def test_one_or_node_serves_all_who_wait_for_the_same() -> None:
         ("or", "first"),
         ("service", "e"),
     ]
+
+
+def test_what_is_refused_leaves_no_or_node_behind() -> None:
+    t = TaskTemplate("t")
+    first, second = t.node("first")(handler), t.node("second")(handler)
+    either = any_of(first, second, alias="either")
+    with pytest.raises(ConfigurationError, match="has a node"):
+        t.node("either", after=either)(handler)
+    with pytest.raises(ConfigurationError, match="twice"):
+        t.exit(after=[either, either])
+    assert list(t.graph().nodes) == ["first", "second"]
+
+
+def test_templates_that_use_others_twice_at_each_level_are_built_at_once() -> None:
+    inner = TaskTemplate("0")
+    inner.node("n")(handler)
+    other = inner
+    for level in range(1, 40):  # each plan once, not 2^40 of them
+        outer = TaskTemplate(str(level)), TaskTemplate(f"{level} too")
+        for template in outer:
+            template.subtask("a", inner)
+            template.subtask("b", other)
+        inner, other = outer
+    assert list(inner.graph().nodes) == ["a", "b"]
+    with LocalServer(inner) as server:
+        assert "39" in repr(server)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -228,3 +229,24 @@ def test_the_clock_does_not_go_where_no_calendar_goes(seconds: float) -> None:
 def test_the_delay_of_a_stub_is_a_year_at_most(delay: float) -> None:
     with LocalServer() as server, pytest.raises(ConfigurationError, match="from 0 seconds to a year"):
         server.stub("t", result=1, delay=delay)
+
+
+def test_a_stub_can_end_at_an_exit_with_a_name(server: LocalServer, api: Api) -> None:
+    server.stub("invoice", result={"total": 1}, exit="approved")
+    last = api.run("invoice")[-1].payload
+    assert (last["exit"], last["result"]) == ("approved", {"total": 1})
+    server.stub("invoice", error="no paper", exit="approved")
+    assert api.run("invoice")[-1].payload["reason"] == "no paper"
+    with pytest.raises(ConfigurationError, match="exit"):
+        server.stub("invoice", result=1, exit="")
+
+
+def test_timers_that_are_not_needed_any_more_are_let_go(server: LocalServer, api: Api) -> None:
+    keys: list[str] = []
+    server.stub("approval", lambda ctx: keys.append(ctx.defer("a person", timeout=86_400)))
+    for number in range(300):
+        task_id = api.start("approval")
+        assert any(event.name == "nodeDefer" for event in islice(api.watch(task_id), 3))
+        server.act(keys[number])
+    assert server._runtime is not None
+    assert server._runtime.call(lambda engine: len(engine.clock._timers)) < 150

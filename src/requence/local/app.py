@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
+import sqlite3
 from contextlib import suppress
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,6 +20,7 @@ from requence.local import page
 from requence.local.act import outcome_from_body
 from requence.local.address import Address
 from requence.local.answers import body, json_answer, segment, text, too_large
+from requence.local.aside import aside
 from requence.local.engine import Engine
 from requence.local.events import frame, frame_among_all
 from requence.local.faults import Faults
@@ -27,6 +31,7 @@ from requence.local.operations import Operations
 from requence.local.python_types import type_files
 from requence.local.refusals import (
     InvalidRequestError,
+    NotNowError,
     NotStartableError,
     UnknownKeyError,
     UnknownTaskError,
@@ -48,6 +53,9 @@ _STATUS: dict[type[Exception], int] = {
     UnknownKeyError: 404,
     NotStartableError: 409,
     AlreadySentError: 409,
+    NotNowError: 503,
+    # Nothing of it has happened, so it can be asked again.
+    sqlite3.Error: 503,
 }
 
 
@@ -87,9 +95,8 @@ class TaskApi:
         self._limits = {"maxPayloadSize": max_payload_size, "maxFileSize": max_file_size}
         self._files = files
         self._file_api = FileApi(files, self._takes_files)
-        authorization = f"Bearer {bearer}".encode()
         self._operations = Operations(
-            authorization, faults, self._template_of, _STATUS, engine.journal.commit, strict, leaving
+            bearer.encode(), faults, self._template_of, _STATUS, engine.journal.commit, strict, leaving
         )
 
     def asgi(self) -> ASGIApp:
@@ -140,7 +147,9 @@ class TaskApi:
         sent = await body(request, limit)
         if sent is None:
             return too_large("The body", limit)
-        self._engine.finalize(record.id, FinalizeRequest.from_body(sent, self._claimed))
+        size = math.inf if b"ClaimCheck" in sent else len(sent)
+        wanted = await aside(size, partial(FinalizeRequest.from_body, sent, self._claimed))
+        await self._engine.finalize(record.id, wanted)
         base = self._base(request)
         key = page.key(self._page_secret, record.id)
         urls = {

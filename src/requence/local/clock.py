@@ -14,6 +14,7 @@ __all__ = ["Clock", "Timer"]
 _log = logging.getLogger("requence.local")
 
 _ROOM = timedelta(days=366 * 100)  # for what is to happen later, as seen from there
+_FEW_TIMERS = 64
 
 
 @dataclass(order=True, slots=True)
@@ -27,6 +28,11 @@ class Timer:
     def cancel(self) -> None:
         """Keeps it from happening."""
         self._action = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it is not going to happen."""
+        return self._action is None
 
     def fire(self) -> None:
         """Lets it happen, once."""
@@ -43,6 +49,7 @@ class Clock:
         self._ahead = timedelta()
         self._timers: list[Timer] = []
         self._count = 0
+        self._sweep_at = _FEW_TIMERS
         self._alarm: asyncio.TimerHandle | None = None
 
     def now(self) -> datetime:
@@ -54,6 +61,8 @@ class Clock:
         self._count += 1
         timer = Timer(due, self._count, action)
         heapq.heappush(self._timers, timer)
+        if len(self._timers) > self._sweep_at:
+            self._sweep()
         self._set_alarm()
         return timer
 
@@ -85,6 +94,12 @@ class Clock:
         """Nothing happens any more."""
         self._timers.clear()
         self._set_alarm()
+
+    def _sweep(self) -> None:
+        """Lets go of what was cancelled: it may have been meant for years from now."""
+        self._timers = [timer for timer in self._timers if not timer.cancelled]
+        heapq.heapify(self._timers)
+        self._sweep_at = max(_FEW_TIMERS, 2 * len(self._timers))
 
     def _ring(self) -> None:
         now = self.now()

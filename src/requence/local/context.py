@@ -178,6 +178,8 @@ class NodeContext:
     def skip(self) -> NoReturn:
         """Leaves the handler; the node ends without data, and what follows it does not run by it. Never returns.
 
+        What was delivered before, to outputs with names for instance, stays delivered.
+
         Raises:
             NodeSkipped: Always.
         """

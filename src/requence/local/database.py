@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from requence.exceptions import ConfigurationError
+from requence.local.json_values import compact
 
 __all__ = ["Writer", "opened"]
 
@@ -86,6 +88,37 @@ _STEPS = (
         broken TEXT
     ) WITHOUT ROWID;
     CREATE INDEX files_of_task ON files (task_id);
+    """,
+    # What was accepted, in columns: to know of a task whether its outcome is to be confirmed, nobody should have
+    # to parse its input, which may be large. Not every SQLite can drop a column.
+    """
+    CREATE TABLE parted_tasks (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        template TEXT NOT NULL,
+        prepared_at TEXT NOT NULL,
+        finalized_at TEXT,
+        ended_at TEXT,
+        acked_at TEXT,
+        protected INTEGER NOT NULL DEFAULT 0,
+        root_id TEXT,
+        parent_id TEXT,
+        parent_node TEXT,
+        name TEXT,
+        input TEXT,
+        priority INTEGER,
+        require_ack INTEGER
+    );
+    INSERT INTO parted_tasks SELECT
+        number, id, template, prepared_at, finalized_at, ended_at, acked_at, protected,
+        root_id, parent_id, parent_node,
+        requested(request, 'name'), requested(request, 'input'),
+        requested(request, 'priority'), requested(request, 'requireAck')
+        FROM tasks;
+    DROP TABLE tasks;
+    ALTER TABLE parted_tasks RENAME TO tasks;
+    CREATE INDEX tasks_by_parent ON tasks (parent_id) WHERE parent_id IS NOT NULL;
+    CREATE INDEX tasks_by_end ON tasks (ended_at);
     """,
 )
 
@@ -191,6 +224,7 @@ def _transaction(db: sqlite3.Connection) -> Generator[None]:
 def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
     # Exclusive: a second server on the same file fails at once instead of running every task twice.
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.create_function("requested", 2, _requested, deterministic=True)
     with _transaction(db):
         version = db.execute("PRAGMA user_version").fetchone()[0]
         owner = db.execute("PRAGMA application_id").fetchone()[0]
@@ -211,6 +245,15 @@ def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
     # Only now: this already changes the file, which might have been somebody else's.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _requested(request: str | None, name: str) -> str | int | None:
+    """Returns a part of what finalize has accepted; for the step that puts that into columns."""
+    if request is None:
+        return None
+    value = json.loads(request)[name]
+    # An input is JSON text, whatever it is, and so is a name, if there is one.
+    return compact(value) if name == "input" or isinstance(value, str) else cast("int | None", value)
 
 
 def _create_private(path: Path) -> None:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from requence.local import events
+from requence.local.aside import aside
 from requence.local.catalogue import Catalogue
 from requence.local.clock import Clock
 from requence.local.events import TERMINAL, Draft, Event
@@ -21,8 +22,9 @@ from requence.local.files import Files
 from requence.local.graph import Graph, NodePlan, Outcome
 from requence.local.handlers import Handlers
 from requence.local.journal import Journal
+from requence.local.json_values import compact
 from requence.local.python_types import Signature
-from requence.local.refusals import NotStartableError, UnknownKeyError, UnknownTaskError
+from requence.local.refusals import NotNowError, NotStartableError, UnknownKeyError, UnknownTaskError
 from requence.local.requests import FinalizeRequest
 from requence.local.retention import Cleaner
 from requence.local.run import Run, subtask_outcome
@@ -98,7 +100,7 @@ class Engine:
         self._store.add_task(task_id, template, self._now())
         return task_id
 
-    def finalize(self, task_id: str, request: FinalizeRequest) -> None:
+    async def finalize(self, task_id: str, request: FinalizeRequest) -> None:
         """Accepts the input of a reserved task, which then runs as soon as there is a slot.
 
         Raises:
@@ -107,19 +109,24 @@ class Engine:
             UnknownTemplateError: Its template is not served any more.
             InvalidRequestError: The input does not fit the template.
         """
-        record = self.record(task_id)
-        if record.request is not None:
-            raise NotStartableError("The task has been started already")
-        if self._store.terminal_event(task_id) is not None:
-            raise NotStartableError("The task was aborted before it started")
-        graph = self.templates[record.template]
-        if graph.input_schema is not None:
-            check_input(graph.name, graph.input_schema, request.input)
+        graph = self.templates[self._startable(task_id).template]
+        if (schema := graph.input_schema) is not None:
+            size = len(request.input_text)
+            await aside(size, lambda: check_input(graph.name, schema, request.input))
+        record = self._startable(task_id)  # it may have been started or aborted meanwhile
         self._store.accept(task_id, request, self._now())
         if not self._stopped:  # else the next server on the same file runs it
             run = self._add_run(TaskState(replace(record, request=request)))
             with run.guard():
                 run.go()
+
+    def _startable(self, task_id: str) -> TaskRecord:
+        record = self.record(task_id)
+        if record.request is not None:
+            raise NotStartableError("The task has been started already")
+        if self._store.terminal_event(task_id) is not None:
+            raise NotStartableError("The task was aborted before it started")
+        return record
 
     def abort(self, task_id: str, reason: str | None) -> None:
         """Ends a task now, whatever it is doing. A task that has ended stays as it is.
@@ -147,12 +154,18 @@ class Engine:
 
         Raises:
             UnknownKeyError: There is no such node, or it has ended.
+            NotNowError: It waits, but cannot go on: the server stops, or does not serve the template.
         """
         wait = self._store.waits.of_key(key)
         if wait is not None and wait.task_id not in self._runs and self._recovery_due:
             self.recover()  # what waits is about to be taken up again
-        run = self._runs.get(wait.task_id) if wait else None
-        if wait is None or run is None or not run.act(wait.node, outcome):
+        if wait is None:
+            raise UnknownKeyError("Nothing waits for this key")
+        run = self._runs.get(wait.task_id)
+        if run is None:
+            reason = "it is stopping" if self._stopped else "it does not serve the task's template"
+            raise NotNowError(f"This server cannot go on with the node that waits for this key: {reason}")
+        if not run.act(wait.node, outcome):
             raise UnknownKeyError("Nothing waits for this key")
 
     def acknowledge(self, task_id: str) -> None:
@@ -252,7 +265,7 @@ class Engine:
         if graph.input_schema is not None:
             check_input(graph.name, graph.input_schema, input_value)
         above = parent.record
-        request = FinalizeRequest(None, input_value, parent.urgency.priority, require_ack=False)
+        request = FinalizeRequest(None, compact(input_value), parent.urgency.priority, require_ack=False)
         record = TaskRecord(
             str(uuid.uuid4()),
             graph.name,

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from requence.local.answers import discarded, json_answer, segment, text, too_large
 from requence.local.connection import hang_up
 from requence.local.files import BrokenOffError, Files, Stored, TooLargeError
-from requence.local.refusals import InvalidRequestError, UnknownKeyError
+from requence.local.refusals import InvalidRequestError, NotNowError, UnknownKeyError
 
 __all__ = ["FileApi"]
 
@@ -66,6 +66,8 @@ class FileApi:
         except TooLargeError:
             await discarded(chunks)
             return too_large("The content", limit)
+        except OSError as error:
+            raise NotNowError(f"The content cannot be kept: {error.strerror}") from error
         url = f"{base}/files/{self._keys.make('files', file_id)}"
         return json_answer({"url": url, "mime": mime, "size": size})
 
@@ -93,6 +95,8 @@ class FileApi:
         except TooLargeError:
             await discarded(chunks)
             return too_large("The stream", stream.limit)
+        except OSError as error:
+            raise NotNowError(f"The bytes cannot be kept: {error.strerror}") from error
         return text(200, "")
 
     async def follow(self, request: Request) -> Response:

@@ -208,6 +208,8 @@ class Files:
             stream = self._followed(stream_id)
             sent_all = stream.size is not None or stream.broken is not None
             path = self._content(stream_id) if stream.size is not None else self._part(stream_id)
+            if stream.size is not None and not path.exists():
+                raise BrokenOffError("The content of the stream is not here any more")
             if path.exists():
                 with path.open("rb") as content:
                     content.seek(offset)

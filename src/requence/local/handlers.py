@@ -85,6 +85,10 @@ class Handlers:
         except BaseException as error:  # whatever a handler raises, the server lives on
             return _left(error)
 
+    def runs_in(self, thread: threading.Thread) -> bool:
+        """Returns whether a handler runs in this thread."""
+        return thread in self._threads
+
     def join(self, timeout: float) -> list[str]:
         """Waits for the threads, from another thread; returns the names of those that still run.
 

@@ -55,7 +55,7 @@ class Operations:
     """Makes routes of endpoints.
 
     Attributes:
-        authorization: What the `Authorization` header must be, where the token is wanted.
+        bearer: The secret of the access token, for where that is wanted.
         faults: What goes wrong on purpose.
         template_of: Says which template a request is about, or None.
         refusals: The status for each exception that refuses a request.
@@ -64,7 +64,7 @@ class Operations:
         leaving: Set when the server stops.
     """
 
-    authorization: bytes
+    bearer: bytes
     faults: Faults
     template_of: Callable[[Request], str | None]
     refusals: Mapping[type[Exception], int]
@@ -150,18 +150,23 @@ class Operations:
         )
 
     def _is_authorized(self, request: Request) -> bool:
-        given = request.headers.get("authorization", "").encode("latin-1")
-        return hmac.compare_digest(given, self.authorization)
+        # The scheme is the same in any case of letters (RFC 9110, section 11.1).
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(
+            bearer.strip(" ").encode("latin-1"), self.bearer
+        )
 
     async def _refused_or_done(self, endpoint: Endpoint, request: Request) -> Response:
         try:
-            answer = await endpoint(request)
+            try:
+                return await endpoint(request)
+            finally:
+                self.commit()  # what an answer tells is safe
         except HTTPException:
-            answer = text(404, f"There is nothing at {request.method} {request.url.path}")
+            return text(404, f"There is nothing at {request.method} {request.url.path}")
         except tuple(self.refusals) as error:
-            answer = text(self.refusals[type(error)], str(error))
-        self.commit()  # what an answer tells is safe
-        return answer
+            status = next(status for kind, status in self.refusals.items() if isinstance(error, kind))
+            return text(status, str(error))
 
     def _checked(self, name: str, answer: Response) -> Response:
         if not self.strict:

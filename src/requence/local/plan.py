@@ -102,11 +102,20 @@ def check_outputs(graph: Graph, exits: Mapping[str, tuple[str, Sequence[str | No
 
 def cycle(inner: TaskTemplate, outer: TaskTemplate) -> list[str] | None:
     """Returns by which templates `inner` contains `outer`, from the one to the other; None if it does not."""
-    if inner is outer:
-        return [inner.name]
-    for deeper in inner.subtemplates:
-        if way := cycle(deeper, outer):
-            return [inner.name, *way]
+    above: dict[TaskTemplate, TaskTemplate | None] = {inner: None}
+    waiting = [inner]
+    for template in waiting:
+        if template is outer:
+            way: list[str] = []
+            step: TaskTemplate | None = template
+            while step is not None:
+                way.insert(0, step.name)
+                step = above[step]
+            return way
+        for deeper in template.subtemplates:  # each template once, by however many ways it is reached
+            if deeper not in above:
+                above[deeper] = template
+                waiting.append(deeper)
     return None
 
 

@@ -242,7 +242,8 @@ def _in_quotes(found: str) -> str:
 def _literal(values: Sequence[object]) -> str:
     known: list[str] = []
     for value in values:
-        if value is None or isinstance(value, str | int):
+        # There are whole numbers of so many digits that Python does not write them.
+        if value is None or isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**64):
             known.append(ascii(value))
         else:
             return "Any"

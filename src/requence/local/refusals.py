@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "InvalidRequestError",
+    "NotNowError",
     "NotStartableError",
     "UnknownKeyError",
     "UnknownTaskError",
@@ -29,3 +30,7 @@ class UnknownKeyError(LookupError):
 
 class NotStartableError(Exception):
     """The task was started or aborted before."""
+
+
+class NotNowError(Exception):
+    """What was asked cannot be done at the moment; later it can, with another start of the server for instance."""

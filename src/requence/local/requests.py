@@ -14,10 +14,7 @@ from requence.local.json_values import MAX_DEPTH, compact, is_too_deep
 from requence.local.refusals import InvalidRequestError
 from requence.local.schemas import shortened
 
-__all__ = ["ACK_REQUIRED", "FinalizeRequest", "WatchRequest", "read_json"]
-
-# How the text of a request ends whose outcome waits for a confirmation: what the store can look for.
-ACK_REQUIRED = '"requireAck":true}'
+__all__ = ["FinalizeRequest", "WatchRequest", "read_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +23,20 @@ class FinalizeRequest:
 
     Attributes:
         name: The task's name for people, or None.
-        input: Any JSON.
+        input_text: The input as JSON text, as `compact` writes it.
         priority: 0 (most urgent) to 10.
         require_ack: Whether the outcome waits for a confirmation.
     """
 
     name: str | None
-    input: Any
+    input_text: str
     priority: int
     require_ack: bool
+
+    @property
+    def input(self) -> Any:
+        """The input, read anew at each access: what is changed in it, changes nothing here."""
+        return json.loads(self.input_text)
 
     @classmethod
     def from_body(cls, body: bytes, fetch: Callable[[str], bytes]) -> FinalizeRequest:
@@ -49,24 +51,7 @@ class FinalizeRequest:
             InvalidRequestError: It is not what the contract describes.
         """
         value = _checked("FinalizeRequest", _without_claim_checks(read_json(body), fetch))
-        return cls(value["name"], value["input"], int(value["priority"]), value["requireAck"])
-
-    def to_json(self) -> str:
-        """Returns the request as JSON text, as `from_body` reads it; it ends with `ACK_REQUIRED` or does not."""
-        return compact(
-            {
-                "name": self.name,
-                "input": self.input,
-                "priority": self.priority,
-                "requireAck": self.require_ack,
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> FinalizeRequest:
-        """Reads what `to_json` wrote."""
-        value = json.loads(text)
-        return cls(value["name"], value["input"], value["priority"], value["requireAck"])
+        return cls(value["name"], compact(value["input"]), int(value["priority"]), value["requireAck"])
 
 
 @dataclass(frozen=True, slots=True)

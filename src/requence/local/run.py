@@ -47,7 +47,7 @@ class Run:
         self._request = state.record.request
         self.urgency = Urgency(self._request.priority, age)
         self._state = state
-        self._input = compact(self._request.input)
+        self._input = self._request.input_text
         self._started = state.started
         self._outcomes = dict(state.outcomes)
         self._graph = graph
@@ -65,6 +65,8 @@ class Run:
         Args:
             subtasks: Of each node whose sub task was started: how that has ended, None if it has not.
         """
+        if self._over:  # it was ended while others were taken up
+            return
         with self.guard():
             for key, delivered in self._state.deferred.items():
                 if key in self._graph.nodes:

@@ -128,7 +128,13 @@ class Runtime:
 
         A handler that ignores `ctx.terminated` is waited for a short time only; then it is named in a warning and
         left to itself.
+
+        Raises:
+            UsageError: A handler of this server has called it.
         """
+        here = threading.current_thread()
+        if here is self._thread or (self._engine is not None and self._engine.handlers.runs_in(here)):
+            raise UsageError("A handler cannot stop the server that runs it: who has started it does that")
         self._end_thread()
         left = self._engine.handlers.join(_HANDLER_SECONDS) if self._engine else []
         if left:

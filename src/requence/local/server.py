@@ -18,6 +18,7 @@ from requence.local.act import outcome_of
 from requence.local.context import NodeContext
 from requence.local.faults import Faults
 from requence.local.graph import Graph
+from requence.local.refusals import NotNowError
 from requence.local.runtime import Runtime, Settings
 from requence.local.template import TaskTemplate
 from requence.local.testkit import NOT_GIVEN, ServerClock, StartedTask, started_task, stub_graph
@@ -142,6 +143,7 @@ class LocalServer:
         result: Any = NOT_GIVEN,
         error: str | None = None,
         updates: Sequence[Any] = (),
+        exit: str | None = None,
         delay: float = 0,
     ) -> None:
         """Lets tasks of a template do what a test says, from now on; whether the server has that template or not.
@@ -154,12 +156,15 @@ class LocalServer:
             result: The result of each task: any JSON. Default: None, or the last of the updates.
             error: If given, each task fails with this text.
             updates: The data of updates that come before that.
+            exit: The name of the exit at which each task ends that does not fail. Default: none.
             delay: How many seconds of the server's clock each task takes. Default: 0.
 
         Raises:
             ConfigurationError: The arguments contradict each other, or a value is not JSON.
         """
-        graph = stub_graph(template, fn, result=result, error=error, updates=updates, delay=delay)
+        graph = stub_graph(
+            template, fn, result=result, error=error, updates=updates, exit_name=exit, delay=delay
+        )
         self._started.call(lambda engine: engine.templates.put(graph))
 
     def started(self, template: str | None = None) -> list[StartedTask]:
@@ -189,12 +194,13 @@ class LocalServer:
 
         Raises:
             ConfigurationError: The result is not JSON, or an error is given as well.
-            UsageError: Nothing waits for this key: it is wrong, or the node has ended.
+            UsageError: Nothing waits for this key: it is wrong, or the node has ended. Or the node waits, but this
+                server does not serve its template.
         """
         outcome = outcome_of(result, error)
         try:
             self._started.call(lambda engine: engine.act(key, outcome))
-        except LookupError as problem:
+        except (LookupError, NotNowError) as problem:
             raise UsageError(str(problem)) from None
 
     def __enter__(self) -> Self:
@@ -206,9 +212,9 @@ class LocalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        runtime, self._runtime = self._runtime, None
-        if runtime is not None:
-            runtime.stop()
+        if self._runtime is not None:
+            self._runtime.stop()
+            self._runtime = None
 
     async def __aenter__(self) -> Self:
         try:

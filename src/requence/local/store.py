@@ -6,16 +6,19 @@ Not thread-safe: after `open` one thread at a time uses it. What was written is 
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from requence.local import database
 from requence.local.events import TERMINAL, Event, Stamped
 from requence.local.files import Files
+from requence.local.json_values import compact
 from requence.local.keys import Keys
-from requence.local.requests import ACK_REQUIRED, FinalizeRequest
+from requence.local.requests import FinalizeRequest
 from requence.local.waits import Waits
 
 __all__ = ["Store", "TaskRecord"]
@@ -23,8 +26,9 @@ __all__ = ["Store", "TaskRecord"]
 _BATCH_EVENTS = 256
 _BATCH_BYTES = 2**20
 _LARGEST_INTEGER = 2**63 - 1
-_RECORD = "id, template, request, acked_at, protected, root_id, parent_id, parent_node"
-_EVENT = "name, at, payload, task_id, root_id FROM events JOIN tasks ON tasks.id = task_id"
+_RECORD = """id, template, finalized_at IS NOT NULL, tasks.name, input, priority, require_ack,
+    acked_at IS NOT NULL, protected, root_id, parent_id, parent_node"""
+_EVENT = "events.name, at, payload, task_id, root_id FROM events JOIN tasks ON tasks.id = task_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +116,22 @@ class Store:
             raise ValueError("a sub task has an input from the beginning")
         self.writer.execute(
             """INSERT INTO tasks
-                (id, template, prepared_at, request, finalized_at, root_id, parent_id, parent_node)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+                (id, template, prepared_at, finalized_at, name, input, priority, require_ack,
+                root_id, parent_id, parent_node)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
-                record.id,
-                record.template,
-                at,
-                record.request.to_json(),
-                at,
-                record.root_id,
-                record.parent_id,
-                record.parent_node,
+                *(record.id, record.template, at, at),
+                *_columns(record.request),
+                *(record.root_id, record.parent_id, record.parent_node),
             ),
         )
 
     def accept(self, task_id: str, request: FinalizeRequest, at: str) -> None:
         """Writes down that a task is to run."""
         self.writer.execute(
-            "UPDATE tasks SET request = ?, finalized_at = ? WHERE id = ?", (request.to_json(), at, task_id)
+            """UPDATE tasks SET name = ?, input = ?, priority = ?, require_ack = ?, finalized_at = ?
+                WHERE id = ?""",
+            (*_columns(request), at, task_id),
         )
 
     def acknowledge(self, task_id: str, at: str) -> None:
@@ -174,13 +176,13 @@ class Store:
         rows = self._db.execute(
             """WITH gone AS (
                 SELECT id FROM tasks WHERE protected = 0 AND root_id IS NULL AND (
-                    ended_at < ? AND (acked_at IS NOT NULL OR request IS NULL OR request NOT LIKE ?)
-                    OR ended_at IS NULL AND request IS NULL AND prepared_at < ?
+                    ended_at < ? AND (acked_at IS NOT NULL OR require_ack IS NOT 1)
+                    OR ended_at IS NULL AND finalized_at IS NULL AND prepared_at < ?
                 )
             )
             SELECT id FROM gone UNION
             SELECT id FROM tasks WHERE protected = 0 AND root_id IN (SELECT id FROM gone)""",
-            (ended, f"%{ACK_REQUIRED}", prepared),
+            (ended, prepared),
         )
         return [row[0] for row in rows]
 
@@ -193,8 +195,8 @@ class Store:
         """Returns the tasks that were started, of one template or of all, in the order in which they were."""
         order = "ORDER BY finalized_at, number"
         if template is None:
-            return self._tasks(f"WHERE request IS NOT NULL {order}")
-        return self._tasks(f"WHERE request IS NOT NULL AND template = ? {order}", template)
+            return self._tasks(f"WHERE finalized_at IS NOT NULL {order}")
+        return self._tasks(f"WHERE finalized_at IS NOT NULL AND template = ? {order}", template)
 
     def newest(self, limit: int) -> list[tuple[TaskRecord, str, str | None]]:
         """Returns the tasks that were prepared last, newest first, with when, and the name of their last event."""
@@ -208,7 +210,9 @@ class Store:
 
     def unfinished(self) -> list[TaskRecord]:
         """Returns the tasks that are to run and have not ended, oldest first."""
-        return self._tasks("WHERE request IS NOT NULL AND ended_at IS NULL ORDER BY finalized_at, number")
+        return self._tasks(
+            "WHERE finalized_at IS NOT NULL AND ended_at IS NULL ORDER BY finalized_at, number"
+        )
 
     def children(self, task_id: str) -> list[TaskRecord]:
         """Returns the sub tasks that a task has started itself, oldest first."""
@@ -294,9 +298,16 @@ class Store:
             position = batch[-1].position
 
 
-def _task(
-    row: tuple[str, str, str | None, str | None, int, str | None, str | None, str | None],
-) -> TaskRecord:
-    task_id, template, request, acked_at, protected, *family = row
-    accepted = None if request is None else FinalizeRequest.from_json(request)
-    return TaskRecord(task_id, template, accepted, acked_at is not None, bool(protected), *family)
+def _columns(request: FinalizeRequest) -> tuple[str | None, str, int, bool]:
+    # The name as JSON text, too: it may hold a lone surrogate, which does not fit into SQLite as it is.
+    name = None if request.name is None else compact(request.name)
+    return name, request.input_text, request.priority, request.require_ack
+
+
+def _task(row: tuple[Any, ...]) -> TaskRecord:
+    task_id, template, accepted, name, input_text, priority, require_ack, acked, protected, *family = row
+    request = None
+    if accepted:
+        named = None if name is None else json.loads(name)
+        request = FinalizeRequest(named, input_text, priority, bool(require_ack))
+    return TaskRecord(task_id, template, request, bool(acked), bool(protected), *family)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
@@ -132,10 +133,11 @@ class TaskTemplate:
             names = " → ".join(f'"{name}"' for name in [self._name, *way])
             raise ConfigurationError(f'The template "{self._name}" would contain itself: {names}')
         self._check_alias(alias)
-        inlet = self._inlet(f'the sub task "{alias}"', after)
-        self._put(
-            NodePlan(alias, node_id(self._name, alias), "reference", alias, inlet, subtask=template.name)
-        )
+        with self._all_or_nothing():
+            inlet = self._inlet(f'the sub task "{alias}"', after)
+            self._put(
+                NodePlan(alias, node_id(self._name, alias), "reference", alias, inlet, subtask=template.name)
+            )
         self._subtasks[alias] = template
         return Subtask(self, alias, template)
 
@@ -165,7 +167,8 @@ class TaskTemplate:
             raise ConfigurationError(f'The template "{self._name}" has {which} already')
         self._check_schema("output_schema", output_schema)
         whose = "the exit" if name is None else f'the exit "{name}"'
-        self._exits[name] = Exit(name, plan.inlet(self, whose, after, self._put), output_schema)
+        with self._all_or_nothing():
+            self._exits[name] = Exit(name, plan.inlet(self, whose, after, self._put), output_schema)
 
     def graph(self) -> Graph:
         """Returns the plan as it is now; nodes that are added later do not change it.
@@ -178,7 +181,7 @@ class TaskTemplate:
         nodes = MappingProxyType(dict(self._nodes))
         graph = Graph(self._name, nodes, tuple(self._exits.values()), self._input_schema)
         exits = {
-            alias: (sub.name, [way_out.name for way_out in sub.graph().exits] or [None])
+            alias: (sub.name, list(sub._exits) or [None])  # noqa: SLF001 (one of this class)
             for alias, sub in self._subtasks.items()
         }
         plan.check_outputs(graph, exits)
@@ -198,9 +201,20 @@ class TaskTemplate:
         self._check_alias(alias)
         plan.check_handler(alias, handler)
         text = plan.configured(alias, configuration)
-        inlet = self._inlet(f'the node "{alias}"', after)
-        self._put(NodePlan(alias, node_id(self._name, alias), "service", alias, inlet, handler, text))
+        with self._all_or_nothing():
+            inlet = self._inlet(f'the node "{alias}"', after)
+            self._put(NodePlan(alias, node_id(self._name, alias), "service", alias, inlet, handler, text))
         return Node(self, alias, handler)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Generator[None]:
+        """Whoever is refused leaves no Or nodes behind."""
+        before = dict(self._nodes)
+        try:
+            yield
+        except ConfigurationError:
+            self._nodes = before
+            raise
 
     def _inlet(self, whose: str, after: After | None) -> Inlet | None:
         return None if after is None else plan.inlet(self, whose, after, self._put)

@@ -108,6 +108,7 @@ def stub_graph(
     result: object,
     error: str | None,
     updates: Sequence[object],
+    exit_name: str | None,
     delay: float,
 ) -> Graph:
     """Returns a plan of one node that does what the test says.
@@ -122,7 +123,9 @@ def stub_graph(
     if error is not None and result is not NOT_GIVEN:
         raise ConfigurationError(f'The stub "{name}" takes a result or an error, not both')
     template = TaskTemplate(name)
-    template.node("stub")(fn or _told(name, result, error, updates))
+    node = template.node("stub")(fn or _told(name, result, error, updates))
+    if exit_name is not None:
+        template.exit(exit_name, after=node)
     graph = template.graph()
     nodes = {key: dataclasses.replace(node, delay=delay) for key, node in graph.nodes.items()}
     return dataclasses.replace(graph, nodes=nodes)
