@@ -28,6 +28,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, cast
+from uuid import uuid4
 
 import pytest
 
@@ -49,6 +50,7 @@ __all__ = [
     "end",
     "event",
     "from_position",
+    "observers",
     "prepared",
     "report",
     "reset",
@@ -70,6 +72,12 @@ _BY_PREFIX: Mapping[str, Operation] = {
     "POST /api/task/abort/": "abort",
     "POST /api/task/protect/": "protect",
     "GET /api/task/": "get",
+}
+_USUAL: Mapping[str, dict[str, Any]] = {
+    "taskStart": {"input": None},
+    "taskEnd": {"result": None},
+    "taskError": {"reason": None},
+    "taskAborted": {"reason": None},
 }
 _PHRASES = {200: "OK", 204: "No Content"}
 
@@ -185,6 +193,10 @@ class Stream:
 
 
 Step: TypeAlias = "Answer | Lose | Stream | Callable[[Call], Answer | Lose | Stream]"
+
+
+# Called with each request and what is about to be answered to it, by all servers, in their threads.
+observers: list[Callable[[Call, Answer | Lose | Stream], None]] = []
 
 
 class ScriptedServer:
@@ -372,6 +384,8 @@ class ScriptedServer:
             self._changed.notify_all()
         if callable(step):
             step = step(call)
+        for observe in observers:
+            observe(call, step)
         if isinstance(step, Lose):
             if step.reset:
                 reset(writer)
@@ -497,9 +511,18 @@ def report(status: str, **more: Any) -> Answer:
 
 
 def event(position: int | None, name: str, **payload: Any) -> bytes:
-    """Returns one event; without a position it has no id."""
-    fields = [] if position is None else [f"id: {position}"]
-    return "\n".join([*fields, f"event: {name}", f"data: {json.dumps(payload)}", "", ""]).encode()
+    """Returns one event.
+
+    Args:
+        position: Its id; None for an event without one.
+        name: Its kind.
+        **payload: Its fields beside those that the contract wants of all events of this kind. `...` in the place of
+            a value leaves the field out.
+    """
+    usual = {"timestamp": "2026-01-31T12:00:00.250Z", "updateId": str(uuid4())} | _USUAL.get(name, {})
+    fields = {key: value for key, value in (usual | payload).items() if value is not ...}
+    numbered = [] if position is None else [f"id: {position}"]
+    return "\n".join([*numbered, f"event: {name}", f"data: {json.dumps(fields)}", "", ""]).encode()
 
 
 def end(position: int | None, result: Any = None, **payload: Any) -> bytes:

@@ -79,10 +79,11 @@ def test_several_damaged_events_without_ids(server: ScriptedServer, caplog: pyte
 def test_damage_that_looks_different_each_time_does_not_hide_the_end(server: ScriptedServer) -> None:
     """Without an id it cannot be known to be the same, so it is never passed over; but the task is asked for."""
     numbers = itertools.count()
+    first, last = event(None, "taskStart"), end(None, "done")
 
     def play(call: Call) -> Stream:
         damaged = b"event: nodeUpdate\ndata: half a line %d\n\n" % next(numbers)
-        return Stream([event(None, "taskStart"), damaged, end(None, "done")])
+        return Stream([first, damaged, last])
 
     server.always("watch", play)
     server.script("get", report("running"))

@@ -133,7 +133,7 @@ def test_a_replay_of_the_whole_log_drops_what_was_seen(server: ScriptedServer) -
 def test_a_log_without_ids_gives_everything_once(server: ScriptedServer, update_ids: bool) -> None:
     def numbered(number: int) -> dict[str, Any]:
         return {"timestamp": f"2026-01-31T12:00:0{number}Z"} | (
-            {"updateId": str(number)} if update_ids else {}
+            {"updateId": str(number) if update_ids else ...}
         )
 
     log = [

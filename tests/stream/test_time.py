@@ -188,7 +188,15 @@ def test_silence_where_comments_were_regular_is_a_loss(server: ScriptedServer, c
     comment = b": keep-alive\n\n"
     server.script("watch", Stream([FIRST, gates[0], comment, gates[1], comment], end="open"))
     server.always("watch", from_position(FIRST, LAST))
-    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    begun = threading.Event()
+
+    def follow() -> Any:
+        for update in Task("t", client=server.client).sync.updates:
+            begun.set()
+        return update.result
+
+    waiting = Waiting(follow)
+    assert begun.wait(20)  # from the first event on the silence counts
     for gate in gates:
         clock.wait_for_timer(299, 300.5)
         clock.move_on(20)

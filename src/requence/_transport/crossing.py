@@ -19,7 +19,9 @@ T = TypeVar("T")
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 """Makes what is to be done; called where it is done."""
 
-_SLICE = 0.1 if os.name == "nt" else None  # seconds; on Windows, Ctrl-C does not end a wait without a limit
+# Seconds. On Windows Ctrl-C does not end a wait that is under way. Elsewhere it does, but not if it hits just
+# before the wait begins: the interpreter has looked for signals, and is asleep before it looks again.
+_SLICE = 0.1 if os.name == "nt" else 1.0
 
 
 def begin(work: Work[T], future: Future[T]) -> None:
@@ -55,9 +57,10 @@ def outcome_of(future: Future[T]) -> T:
     Raises:
         UsageError: It was cancelled.
     """
-    while _SLICE is not None and not future.done():
-        concurrent.futures.wait([future], timeout=_SLICE)
     try:
+        while not future.done():
+            with contextlib.suppress(TimeoutError):  # of this wait; one that the future ends with is returned
+                future.exception(_SLICE)
         return future.result()
     except concurrent.futures.CancelledError:
         raise UsageError("The request was cancelled, or the interpreter is shutting down") from None

@@ -344,11 +344,13 @@ class Task(Generic[T_co]):
         return await wait_or_tell(self._run.io, work, self._run.goes_on)
 
     def _operate(self, verb: str, work: Work[None]) -> Operation:
-        future = self._run.io.submit(work, before_exit=True)
-        operation = Operation(self._run.io, f"{verb} of {self!r}", future)
-        if not blocks_a_loop(self._run.io):
-            with telling_what_goes_on(lambda: self._run.not_confirmed(verb)):
-                operation.confirm()
+        io, what = self._run.io, f"{verb} of {self!r}"
+        if blocks_a_loop(io):
+            return Operation(io, what, io.submit(work, before_exit=True))
+        # Ctrl-C may also hit between the request that is on its way already and the wait for it.
+        with telling_what_goes_on(lambda: self._run.not_confirmed(verb)):
+            operation = Operation(io, what, io.submit(work, before_exit=True))
+            operation.confirm()
         return operation
 
     def __await__(self) -> Generator[Any, None, TaskResult[T_co]]:
