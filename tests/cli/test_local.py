@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from tests.local.api import Api
 
 from requence import __version__
+from requence.cli.child import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = str(ROOT / "examples" / "document_digest.py")
@@ -131,6 +133,15 @@ def test_a_folder_is_all_files_in_it(tmp_path: Path) -> None:
     for template in ("one", "two"):
         done = requence("local", "tasks", "--memory", *python(RUN, template, "x"))
         assert (done.returncode, done.stdout) == (0, "taskEnd None\n"), done.stderr
+
+
+def test_files_of_a_folder_that_import_later_ones_share_them(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "one.py").write_text(a_template("one", "from two import template as inner"))
+    (folder / "two.py").write_text(a_template("two"))
+    done = requence("local", "tasks", "--memory", *python(RUN, "two", "x"))
+    assert (done.returncode, done.stdout) == (0, "taskEnd None\n"), done.stderr
 
 
 @pytest.mark.parametrize("target", ["jobs", "jobs/", "jobs/deep", "jobs.deep"])
@@ -299,6 +310,31 @@ def test_a_command_that_lets_ctrl_c_end_it_gives_130(launch: Callable[..., subpr
     os.killpg(child.pid, signal.SIGINT)
     child.communicate(timeout=10)
     assert child.returncode == 130
+
+
+def test_a_request_to_end_that_comes_before_the_command_runs_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start: Any = subprocess.Popen
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", late)
+    assert run_command(["sleep", "30"], {}) == 128 + signal.SIGTERM
+
+
+def test_a_request_to_end_is_passed_on_as_soon_as_it_says_that_it_serves(
+    launch: Callable[..., subprocess.Popen[str]],
+) -> None:
+    for _ in range(3):
+        child = launch("local", DIGEST, "--memory", "--", "sleep", "30")
+        assert child.stderr is not None
+        assert "serving" in child.stderr.readline()
+        child.terminate()
+        child.communicate(timeout=10)
+        assert child.returncode == 128 + signal.SIGTERM
 
 
 def test_a_request_to_end_is_passed_on(launch: Callable[..., subprocess.Popen[str]]) -> None:

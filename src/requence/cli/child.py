@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 __all__ = ["run_command"]
@@ -17,21 +17,26 @@ _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
 
-def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
+def run_command(command: Sequence[str], environment: Mapping[str, str], *, announcement: str = "") -> int:
     """Runs a command to its end.
 
     Args:
         command: The program and its arguments.
         environment: What is added to the environment.
+        announcement: What is said before it runs: who has read it can send signals.
 
     Returns:
         The exit status as a shell tells it: 128 and the signal's number if a signal ended it, 127 if there is no
         such command, 126 if it cannot be executed.
     """
     with _signals_left_to_the_child() as child:
+        sys.stderr.write(announcement)
+        sys.stderr.flush()
         try:
             # The command is what the user typed to be run.
             child.process = subprocess.Popen(list(command), env={**os.environ, **environment})  # noqa: S603
+            for number in child.early:
+                child.process.send_signal(number)
         except FileNotFoundError:
             sys.stderr.write(f"requence: there is no command {command[0]!r}\n")
             return _NOT_FOUND
@@ -45,6 +50,7 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
 @dataclass
 class _Child:
     process: subprocess.Popen[bytes] | None = None
+    early: list[int] = field(default_factory=list[int])  # signals that came before there was a process
 
 
 @contextmanager
@@ -52,7 +58,9 @@ def _signals_left_to_the_child() -> Generator[_Child]:
     child = _Child()
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        if child.process is not None:
+        if child.process is None:
+            child.early.append(number)
+        else:
             child.process.send_signal(number)
 
     def leave(_number: int, _frame: FrameType | None) -> None:

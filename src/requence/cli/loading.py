@@ -72,7 +72,10 @@ def _load_named(target: str) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise LoadError(f"There is no file {path}")
-    name = path.stem if path.stem not in sys.modules else f"_requence_local_{path.stem}"
+    known = sys.modules.get(path.stem)
+    if known is not None and _is_of(known, path):  # a file beside it has imported it: its templates are these
+        return known
+    name = path.stem if known is None else f"_requence_local_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError(f"{path} is not a Python file")
@@ -81,3 +84,8 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _is_of(module: ModuleType, path: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve() == path.resolve()

@@ -152,8 +152,8 @@ def _serve(
     server: LocalServer, templates: list[TaskTemplate], place: Path | None, command: list[str] | None
 ) -> int:
     if command:
-        _say(f"requence: serving at {server.url} while the command runs; page: {server.page_url}")
-        return run_command(command, {"REQUENCE_ACCESS_TOKEN": server.access_token})
+        told = f"requence: serving at {server.url} while the command runs; page: {server.page_url}\n"
+        return run_command(command, {"REQUENCE_ACCESS_TOKEN": server.access_token}, announcement=told)
     asked = _noted_signals()
     names = ", ".join(template.name for template in templates)
     # The token opens a server that only this machine can reach, so it may stand in this terminal.
