@@ -342,6 +342,15 @@ def test_a_deferred_node_of_an_aborted_task_waits_no_more(connect: Connect) -> N
             server.act(key)
 
 
+def test_a_reason_that_is_no_text_fails_the_node(template: TaskTemplate, connect: Connect) -> None:
+    reason: Any = 5
+    template.node("n")(lambda ctx: ctx.defer(reason))
+    with LocalServer(template) as server:
+        events = connect(server).run(template.name)
+        [failed] = [event for event in events if event.name == "nodeError"]
+        assert failed.payload["error"] == "ctx.defer takes a reason that is text, not 5"
+
+
 def test_a_handler_that_fails_after_deferring_has_failed(template: TaskTemplate, connect: Connect) -> None:
     keys: list[str] = []
 

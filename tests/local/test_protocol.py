@@ -209,6 +209,19 @@ def test_a_schema_that_goes_too_deep_is_an_answer_and_no_crash(api: Api) -> None
         assert "nested too deeply" in answer.text
 
 
+def test_a_number_that_a_schema_cannot_be_held_against_is_told(connect: Connect) -> None:
+    tenths, huge = {"multipleOf": 0.1}, 10**400
+    template, exits = TaskTemplate("t", tenths), TaskTemplate("exits")
+    template.node("n")(lambda ctx: None)
+    exits.exit(after=exits.node("n")(lambda ctx: huge), output_schema=tenths)
+    with LocalServer(template, exits) as server:
+        api = connect(server)
+        answer = api.finalize(api.prepare("t"), huge)
+        assert answer.status_code == 400
+        assert "too large to be checked" in answer.text
+        assert "too large to be checked" in api.run("exits")[-1].payload["reason"]
+
+
 def test_a_schema_that_refers_elsewhere_is_never_fetched(connect: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as trap:
         url = f"http://127.0.0.1:{trap.getsockname()[1]}/schema.json"

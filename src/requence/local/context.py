@@ -237,8 +237,11 @@ class NodeContext:
             The key. Whoever has it can end the node; keep it as secret as that demands.
 
         Raises:
-            ValueError: The timeout is no such number; the node fails by it.
+            ValueError: The timeout is no such number, or the reason is not text; the node fails by it.
         """
+        said: object = reason
+        if said is not None and not isinstance(said, str):
+            raise ValueError(f"ctx.defer takes a reason that is text, not {reason!r}")
         given: object = timeout
         if given is not None and (not isinstance(given, int | float) or not 0 <= given <= _LONGEST_TIMEOUT):
             raise ValueError(f"ctx.defer takes a timeout from 0 seconds to a century, not {timeout!r}")

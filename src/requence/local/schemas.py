@@ -81,6 +81,8 @@ def _misfit(schema: Mapping[str, object], root: str, value: object) -> str:
         raise _UncheckableError(f"refers to something that is not part of it: {error}") from None
     except RecursionError:
         return f"{root}: nested too deeply to be checked"
+    except OverflowError:  # `multipleOf` divides, by a fraction perhaps
+        return f"{root}: has a number that is too large to be checked"
 
 
 def validator(schema: Mapping[str, object]) -> Draft202012Validator:
