@@ -253,6 +253,25 @@ def test_what_could_not_be_written_is_not_acknowledged(
     assert "could not be written" in caplog.text
 
 
+def test_a_stream_whose_end_could_not_be_written_is_sent_again(db: Path, connect: Connect) -> None:
+    with LocalServer(template(), db=db) as server, httpx.Client(trust_env=False) as stranger:
+        api = connect(server)
+        urls = api.http.post("/task/prepare/t").json()["fileUrls"]
+        url = stranger.post(urls["streamUrl"], headers={"file-size": "5"}).json()["url"]
+        fail_once(server, "UPDATE files")
+        assert stranger.post(url, content=b"too many").status_code == 503
+        assert stranger.post(url, content=b"right").status_code == 200
+        assert stranger.get(url).content == b"right"
+
+
+def test_an_upload_that_could_not_be_written_down_leaves_nothing(db: Path, connect: Connect) -> None:
+    with LocalServer(template(), db=db) as server, httpx.Client(trust_env=False) as stranger:
+        url = connect(server).http.post("/task/prepare/t").json()["fileUrls"]["uploadUrl"]
+        fail_once(server, "INSERT INTO files")
+        assert stranger.post(url, content=b"x").status_code == 503
+        assert list(db.with_name(f"{db.name}.files").iterdir()) == []
+
+
 def test_a_node_that_waits_is_ended_also_right_after_a_write_has_failed(
     db: Path, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

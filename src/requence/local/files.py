@@ -92,6 +92,7 @@ class Files:
         self._limit = limit
         # One for each stream that is waited for; each rings once.
         self._bells: dict[str, asyncio.Event] = {}
+        self._arriving: set[str] = set()
         self._closed = False
         if folder is not None and folder.exists() and not folder.is_dir():
             raise ConfigurationError(
@@ -144,10 +145,11 @@ class Files:
             if not is_wanted():
                 raise UnknownKeyError("There is nothing here")
             part.rename(self._content(file_id))
+            self._insert(file_id, task_id, mime, limit, size)
         except BaseException:
             part.unlink(missing_ok=True)
+            self._content(file_id).unlink(missing_ok=True)
             raise
-        self._insert(file_id, task_id, mime, limit, size)
         return file_id, size
 
     def register(self, task_id: str, mime: str, limit: int) -> str:
@@ -163,12 +165,16 @@ class Files:
             AlreadySentError: They have been sent, or are being sent.
             TooLargeError: They are over the limit; the stream has broken off.
             UnknownKeyError: The stream was removed meanwhile, with its task.
+            sqlite3.Error: How it ended could not be written down; the bytes may be sent again.
         """
-        if stream.size is not None or stream.broken is not None or self._part(stream.id).exists():
+        if stream.size is not None or stream.broken is not None or stream.id in self._arriving:
             raise AlreadySentError("The bytes of this stream have been sent already")
         broken: str | None = "The sender broke off"
         size = None
+        self._arriving.add(stream.id)
         try:
+            # What is there is of an attempt whose end could not be written down.
+            self._part(stream.id).unlink(missing_ok=True)
             size = await self._written(stream.id, stream.limit, chunks)
             self.find(stream.id)
             broken = None
@@ -176,6 +182,7 @@ class Files:
             broken = str(error)
             raise
         finally:
+            self._arriving.discard(stream.id)
             if broken is None:
                 self._part(stream.id).rename(self._content(stream.id))
             with suppress(sqlite3.ProgrammingError):  # the server has closed its database meanwhile
