@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -368,3 +369,35 @@ def test_the_scheme_of_the_token_is_the_same_in_any_case(api: Api, scheme: str) 
         api.http.post("/task/prepare/nope", headers={"Authorization": f"Basic {api.bearer}"}).status_code
         == 401
     )
+
+
+def test_a_server_that_stops_waits_for_no_check(
+    connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entered, go = threading.Event(), threading.Event()
+    template = TaskTemplate("rows", input_schema={"type": "array"})
+    template.node("count")(lambda ctx: len(ctx.input))
+
+    def slow(name: str, schema: Mapping[str, object], value: object) -> None:
+        entered.set()
+        go.wait(20)
+
+    def send(api: Api, task_id: str) -> None:
+        with suppress(httpx.TransportError):
+            api.finalize(task_id, ["x" * 100_000])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "check_input", slow)
+        with LocalServer(template, db=tmp_path / "tasks.db") as server:
+            api = connect(server)
+            task_id = api.prepare("rows")
+            sending = threading.Thread(target=send, args=(api, task_id))
+            sending.start()
+            assert entered.wait(20)
+        sending.join()
+        go.set()
+    assert not caplog.records
+    with LocalServer(template, db=tmp_path / "tasks.db") as server:
+        api = connect(server)
+        assert api.get(task_id)["status"] == "idle"
+        assert api.finalize(task_id, [1]).status_code == 200

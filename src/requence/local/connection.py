@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -23,7 +25,10 @@ class Protocol(H11Protocol):
 
         async def closable(scope: Scope, receive: Receive, send: Send) -> None:
             given: dict[str, Any] = scope.get("extensions") or {}
-            await app({**scope, "extensions": {**given, _EXTENSION: self._close}}, receive, send)
+            with suppress(
+                asyncio.CancelledError
+            ):  # the event loop ends; uvicorn would take that for a mistake
+                await app({**scope, "extensions": {**given, _EXTENSION: self._close}}, receive, send)
 
         self.app = cast("Any", closable)
 
