@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import quote, urljoin
 
@@ -12,6 +14,8 @@ import pytest
 from tests.local.api import Api, Connect
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
+from requence.local.requests import FinalizeRequest
+from requence.local.store import Store
 
 EVIL = "</pre><script>alert(1)</script><img src=x onerror=alert(2)> \" ' &"
 
@@ -205,3 +209,14 @@ def test_the_list_has_a_key_of_its_own(api: Api, running: LocalServer, browser: 
     headers = browser.get(running.page_url).headers
     assert "default-src 'none'" in headers["content-security-policy"]
     assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_list_reads_no_inputs() -> None:
+    with closing(Store(None)) as store:
+        store.add_task("one", "t", "2026-01-31T12:00:00.000000Z")
+        store.add_task("two", "t", "2026-01-31T12:00:01.000000Z")
+        request = FinalizeRequest("a name", '"large"', 5, require_ack=False)
+        store.accept("two", request, "2026-01-31T12:00:02.000000Z")
+        (second, *_), (first, *_) = store.newest(2)
+        assert first.request is None
+        assert second.request == replace(request, input_text="null")

@@ -199,9 +199,12 @@ class Store:
         return self._tasks(f"WHERE finalized_at IS NOT NULL AND template = ? {order}", template)
 
     def newest(self, limit: int) -> list[tuple[TaskRecord, str, str | None]]:
-        """Returns the tasks that were prepared last, newest first, with when, and the name of their last event."""
+        """Returns the tasks that were prepared last, newest first, with when, and the name of their last event.
+
+        Without their inputs, which may be large: of these, `null` is told.
+        """
         rows = self._db.execute(
-            f"""SELECT {_RECORD}, prepared_at, (
+            f"""SELECT {_RECORD.replace("input", "'null'")}, prepared_at, (
                 SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1
             ) FROM tasks ORDER BY number DESC LIMIT ?""",  # noqa: S608 (a text of this module)
             (limit,),
