@@ -259,6 +259,11 @@ class MuteError(Exception):
         raise RuntimeError("no text")
 
 
+class LeavingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(1)
+
+
 def looped() -> list[object]:
     values: list[object] = []
     values.append(values)
@@ -325,6 +330,7 @@ def test_values_that_are_json_arrive_as_such(template: TaskTemplate, api: Api) -
         (KeyboardInterrupt(), "KeyboardInterrupt"),
         (StopIteration("s"), "s"),
         (MuteError(), "MuteError"),
+        (LeavingError(), "LeavingError"),
         (asyncio.CancelledError(), "CancelledError"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

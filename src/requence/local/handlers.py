@@ -183,7 +183,7 @@ def _is_async(handler: Handler) -> bool:
 def _explained(error: BaseException) -> str:
     try:
         message = str(error)
-    except Exception:  # somebody else's exception may have a broken __str__
+    except BaseException:  # somebody else's exception may have a broken __str__
         message = ""
     kind = type(error).__name__
     if not message:
