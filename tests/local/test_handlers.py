@@ -342,13 +342,34 @@ def test_a_deferred_node_of_an_aborted_task_waits_no_more(connect: Connect) -> N
             server.act(key)
 
 
-def test_a_reason_that_is_no_text_fails_the_node(template: TaskTemplate, connect: Connect) -> None:
-    reason: Any = 5
-    template.node("n")(lambda ctx: ctx.defer(reason))
+@pytest.mark.parametrize("by", ["abort", "stop"])
+def test_what_a_deferred_handler_has_left_running_is_told(
+    template: TaskTemplate, connect: Connect, by: str
+) -> None:
+    contexts: list[NodeContext] = []
+
+    @template.node
+    def ask(ctx: NodeContext) -> None:
+        contexts.append(ctx)
+        ctx.defer("waits for a person")
+
     with LocalServer(template) as server:
-        events = connect(server).run(template.name)
-        [failed] = [event for event in events if event.name == "nodeError"]
-        assert failed.payload["error"] == "ctx.defer takes a reason that is text, not 5"
+        api = connect(server)
+        task_id = api.start("t")
+        deferred(api, task_id)
+        assert not contexts[0].terminated.is_set()
+        if by == "abort":
+            api.post("abort", task_id, b"no more")
+            assert contexts[0].terminated.wait(10)
+    assert contexts[0].terminated.is_set()
+
+
+def test_a_deferral_for_no_readable_reason_fails_the_node(template: TaskTemplate, serve: Serve) -> None:
+    reason: Any = 5
+    ask = template.node("ask")(lambda ctx: ctx.defer(reason))
+    template.node("rescue", after=ask.on_fail)(lambda ctx: ctx.input["error"])
+    result = serve(template).run("t")[-1].payload["result"]
+    assert result == {"rescue": "ctx.defer takes a text as its reason, not int"}
 
 
 def test_a_handler_that_fails_after_deferring_has_failed(template: TaskTemplate, connect: Connect) -> None:

@@ -241,7 +241,7 @@ class NodeContext:
         """
         said: object = reason
         if said is not None and not isinstance(said, str):
-            raise ValueError(f"ctx.defer takes a reason that is text, not {reason!r}")
+            raise ValueError(f"ctx.defer takes a text as its reason, not {type(said).__name__}")
         given: object = timeout
         if given is not None and (not isinstance(given, int | float) or not 0 <= given <= _LONGEST_TIMEOUT):
             raise ValueError(f"ctx.defer takes a timeout from 0 seconds to a century, not {timeout!r}")

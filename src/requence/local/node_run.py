@@ -58,6 +58,7 @@ class NodeRun:
         self._outputs: dict[str | None, str] = dict(delivered or {})
         self._place: Place | None = None
         self._call: _Call | None = None
+        self._terminated: threading.Event | None = None
         self._timer: Timer | None = None
         self._deferral: Wait | None = None
         self._reason: str | None = None
@@ -94,8 +95,9 @@ class NodeRun:
     def close(self) -> None:
         """Stops whatever the node does or waits for. Nothing more is written."""
         call, self._call = self._call, None
+        if self._terminated is not None:  # what a handler that has deferred has left running looks at it, too
+            self._terminated.set()
         if call is not None:
-            call.terminated.set()
             call.desk.close()
             if call.work is not None:
                 call.work.cancel()
@@ -113,6 +115,7 @@ class NodeRun:
             self._outputs, self._deferral, self._reason = {}, None, None
             self._run.write_start(self._node)
             call = self._call = _Call(LoopDesk(self._deliver, self._defer))
+            self._terminated = call.terminated
             ctx = self._run.context(self._node, call.terminated, call.desk)
             call.work = asyncio.create_task(
                 self._work(call, ctx), name=f"requence-local-node-{self._node.key}-{self._run.record.id}"
