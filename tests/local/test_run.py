@@ -374,3 +374,51 @@ def test_what_was_delivered_before_skipping_stays(serve: Serve) -> None:
         return int(ctx.input) + 1
 
     assert serve(t).run("t")[-1].payload["result"] == 2
+
+
+@pytest.mark.parametrize("way", ["gather", "wait_for", "group", "alone"])
+@pytest.mark.parametrize(
+    ("error", "reason"), [(SystemExit(3), "SystemExit: 3"), (KeyboardInterrupt(), "KeyboardInterrupt")]
+)
+def test_a_task_of_a_handler_cannot_end_the_server(
+    template: TaskTemplate, api: Api, way: str, error: BaseException, reason: str
+) -> None:
+    async def inner() -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    @template.node
+    async def leave(ctx: NodeContext) -> list[int]:
+        match "stay" if ctx.input == "stay" else way:
+            case "gather":
+                await asyncio.gather(inner(), asyncio.sleep(0))
+            case "wait_for":
+                await asyncio.wait_for(inner(), 10)
+            case "group":
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(inner())
+            case "alone":
+                await asyncio.create_task(inner())
+            case _:
+                pass
+        return list(await asyncio.gather(asyncio.sleep(0, 1), asyncio.sleep(0, 2)))
+
+    told = api.run("t")[-1].payload["reason"]
+    assert told == reason if way != "group" else told.startswith("ExceptionGroup: ")
+    assert api.run("t", "stay")[-1].payload["result"] == [1, 2]
+
+
+def test_a_task_of_a_handler_that_is_cancelled_at_once_is_closed(template: TaskTemplate, api: Api) -> None:
+    async def inner() -> None:
+        await asyncio.sleep(60)
+
+    @template.node
+    async def cancel(ctx: NodeContext) -> list[bool]:
+        early, late = asyncio.create_task(inner()), asyncio.create_task(inner())
+        early.cancel()
+        await asyncio.sleep(0)
+        late.cancel()
+        await asyncio.wait([early, late])
+        return [early.cancelled(), late.cancelled(), "inner" in repr(late)]
+
+    assert api.run("t")[-1].payload["result"] == [True, True, True]

@@ -16,6 +16,7 @@ from typing import TypeVar
 from requence._token import encode_access_token
 from requence.exceptions import UsageError
 from requence.local.address import Address, bind
+from requence.local.contained import contain
 from requence.local.engine import Engine
 from requence.local.faults import Faults
 from requence.local.graph import Graph
@@ -176,6 +177,7 @@ class Runtime:
         from requence.local.http_server import serve
 
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
+        contain(self._loop)
         engine = self._engine = Engine(
             self._settings.graphs,
             self._store,
