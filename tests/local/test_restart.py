@@ -21,7 +21,7 @@ import pytest
 from tests.local.api import Api, Connect, Received
 
 from requence.exceptions import ConfigurationError, UsageError
-from requence.local import LocalServer, NodeContext, TaskTemplate
+from requence.local import LocalServer, NodeContext, TaskTemplate, any_of
 from requence.local.engine import Engine
 
 
@@ -387,6 +387,63 @@ def test_a_task_of_a_template_that_is_gone_waits_for_it(
         assert any(task_id in record.message and '"slow"' in record.message for record in caplog.records)
     with LocalServer(template("slow"), db=db) as server:
         assert list(connect(server).watch(task_id))[-1].name == "taskEnd"
+
+
+def retrying() -> TaskTemplate:
+    made = TaskTemplate("t")
+    made.node("n")(lambda ctx: ctx.retry(200))
+    return made
+
+
+def deferring() -> TaskTemplate:
+    made = TaskTemplate("t")
+    made.node("n")(lambda ctx: ctx.defer("waits", timeout=60) and None)
+    return made
+
+
+def with_subtask(wait: float) -> TaskTemplate:
+    inner, made = TaskTemplate("inner"), TaskTemplate("t")
+    inner.node("m")(lambda ctx: ctx.terminated.wait(wait) or "new")
+    made.subtask("n", inner)
+    return made
+
+
+def with_choice() -> TaskTemplate:
+    made = TaskTemplate("t")
+    first = made.node("first")(lambda ctx: "new")
+    made.node("last", after=any_of(first, alias="n"))(lambda ctx: ctx.input)
+    return made
+
+
+def plain() -> TaskTemplate:
+    made = TaskTemplate("t")
+    made.node("n")(lambda ctx: "new")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (retrying(), with_subtask(0)),
+        (retrying(), with_choice()),
+        (deferring(), with_subtask(0)),
+        (deferring(), with_choice()),
+        (with_subtask(60), with_choice()),
+        (with_subtask(60), plain()),
+    ],
+)
+def test_a_node_that_has_become_another_kind_of_node_begins_anew(
+    db: Path, connect: Connect, before: TaskTemplate, now: TaskTemplate
+) -> None:
+    with LocalServer(before, db=db) as server:
+        api = connect(server)
+        task_id = api.start("t")
+        begun = {"nodeDefer"} if not before.subtemplates else {"nodeStart"}
+        assert any(event.name in begun for event in api.watch(task_id))
+    with LocalServer(now, db=db, workers=1) as server:
+        api = connect(server)
+        assert list(api.watch(task_id))[-1].payload.get("result") == "new"
+        assert api.run("t")[-1].payload.get("result") == "new"  # nobody has kept the only place
 
 
 def test_no_position_of_the_stream_of_all_tasks_is_given_twice(db: Path, connect: Connect) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from requence.local import events
 from requence.local.context import DebugLog, Desk, NodeContext, NodeData
 from requence.local.events import Draft
-from requence.local.graph import Ending, Graph, NodePlan, Outcome, received
+from requence.local.graph import Ending, Graph, NodeKind, NodePlan, Outcome, received
 from requence.local.json_values import compact
 from requence.local.node_run import NodeRun
 from requence.local.refusals import InvalidRequestError
@@ -68,12 +68,13 @@ class Run:
         if self._over:  # it was ended while others were taken up
             return
         with self.guard():
+            # The template may have changed meanwhile: what is of another kind now begins anew.
             for key, delivered in self._state.deferred.items():
-                if key in self._graph.nodes:
+                if self._is(key, "service"):
                     self._nodes[key] = NodeRun(self, self._graph.nodes[key], self._shared, delivered)
                     self._nodes[key].resume()
-            open_nodes = self._graph.nodes.keys() - self._outcomes.keys()
-            missing = {key: outcome for key, outcome in subtasks.items() if key in open_nodes}
+            open_keys = subtasks.keys() - self._outcomes.keys()
+            missing = {key: subtasks[key] for key in open_keys if self._is(key, "reference")}
             self._subtasks.update(missing)
             for key, outcome in missing.items():
                 if outcome is not None:
@@ -207,6 +208,9 @@ class Run:
 
     def _received(self, node: NodePlan) -> Any:
         return json.loads(self._input) if node.inlet is None else received(node.inlet, self._outcomes)
+
+    def _is(self, key: str, kind: NodeKind) -> bool:
+        return key in self._graph.nodes and self._graph.nodes[key].kind == kind
 
     def _shown(self, key: str) -> bool:
         return key in self._graph.nodes and self._graph.nodes[key].alias is not None
