@@ -23,6 +23,7 @@ from tests.local.api import Api, Connect, Received
 from requence.exceptions import ConfigurationError, UsageError
 from requence.local import LocalServer, NodeContext, TaskTemplate, any_of
 from requence.local.engine import Engine
+from requence.task import Task
 
 
 def template(name: str = "t") -> TaskTemplate:
@@ -643,3 +644,50 @@ def test_what_was_accepted_in_an_earlier_format_is_as_it_was(db: Path, connect: 
         assert api.get("kept")["status"] == "idle"
         begun, null = server.started()
         assert (begun.priority, null.name, null.priority) == (8, None, 5)
+
+
+def test_a_stub_takes_up_what_waited_for_its_template(db: Path, connect: Connect) -> None:
+    with LocalServer(db=db) as server:
+        server.stub("x", result=1, delay=3600)
+        task_id = connect(server).start("x")
+    with LocalServer(db=db) as server:
+        assert connect(server).get(task_id)["status"] in ("pending", "running")
+        server.stub("x", result=2)
+        assert list(connect(server).watch(task_id))[-1].payload["result"] == 2
+
+
+def test_a_sub_task_of_another_template_begins_anew(db: Path, connect: Connect) -> None:
+    started = threading.Event()
+    before, after = TaskTemplate("before"), TaskTemplate("after")
+
+    @before.node
+    def wait(ctx: NodeContext) -> None:
+        started.set()
+        ctx.terminated.wait()
+
+    after.node("n")(lambda ctx: "of another")
+    outer = TaskTemplate("outer")
+    outer.subtask("sub", before)
+    with LocalServer(outer, db=db) as server:
+        api = connect(server)
+        task_id = api.start("outer")
+        assert started.wait(10)
+        [child] = [task.task_id for task in server.started("before")]
+    outer = TaskTemplate("outer")
+    outer.subtask("sub", after)
+    with LocalServer(outer, db=db) as server:
+        api = connect(server)
+        assert list(api.watch(task_id))[-1].payload["result"] == "of another"
+        assert api.get(child)["status"] == "stopped"
+
+
+def test_what_cannot_be_written_is_told_to_the_program(db: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with LocalServer(template(), db=db) as server:
+        fail_once(server, "DELETE FROM tasks")
+        server.stub("x", result=1)
+        with server.use():
+            assert Task("x").sync.result.result == 1
+        with pytest.raises(UsageError, match="cannot keep anything at the moment"):
+            server.reset()
+        server.reset()
+        assert server.started() == []

@@ -8,6 +8,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, BinaryIO
@@ -170,10 +171,7 @@ def test_a_reader_that_stops_reading_costs_no_memory_and_misses_nothing(api: Api
             chunks = answer.iter_raw(65_536)
             next(chunks)
             before, _ = tracemalloc.get_traced_memory()
-            deadline = time.monotonic() + 20
-            # The server has sent what fits into the socket's buffers when it has nothing more to do.
-            while api_is_busy() and time.monotonic() < deadline:
-                time.sleep(0.01)
+            wait_for_quiet()
             now, _ = tracemalloc.get_traced_memory()
             assert now - before < state_size / 8
             size = 0
@@ -200,3 +198,46 @@ def test_two_readers_at_different_speeds_see_the_same(running: LocalServer, conn
     whole = [event.position for event in second.watch(task_id)]
     seen += slow
     assert [event.position for event in seen] == whole == list(range(1, 123))
+
+
+@both
+def test_many_who_stop_reading_in_a_large_event_share_it(connect: Connect, path: str) -> None:
+    template = TaskTemplate("large")
+    template.node("n")(lambda ctx: "x" * ctx.input)
+    size = 8 * 2**20
+    with LocalServer(template, strict=False) as server, ExitStack() as stack:
+        api = connect(server)
+        task_id = api.start("large", size)
+        assert list(api.watch(task_id))[-1].name == "taskEnd"
+        position = 3 if "all" not in path else 2
+        tracemalloc.start()
+        try:
+            readers: list[Iterator[bytes]] = []
+            first = b""
+            for _ in range(8):
+                answer = stack.enter_context(
+                    connect(server).http.stream(
+                        "POST",
+                        path.format(task_id=task_id),
+                        json={**FROM_THE_START, "lastPosition": position - 1},
+                    )
+                )
+                readers.append(answer.iter_raw(65_536))
+                first = next(readers[-1])
+            wait_for_quiet()
+            now, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert now < 3 * size
+        seen = first
+        while seen.count(b"\n\n") < 2:
+            seen += next(readers[-1])
+        events = events_of(iter(seen.decode().splitlines()))
+        assert len(next(event for event in events if event.name == "nodeUpdate").payload["data"]) == size
+
+
+def wait_for_quiet() -> None:
+    """Waits until the server has nothing more to do: what it has not sent now, it keeps."""
+    deadline = time.monotonic() + 20
+    while api_is_busy() and time.monotonic() < deadline:
+        time.sleep(0.01)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -76,10 +76,11 @@ def test_an_event_that_breaks_the_contract_is_not_sent(
 ) -> None:
     whole = app_module.frame
 
-    def framed(event: Event) -> bytes:
+    def framed(event: Event) -> Iterator[bytes]:
         if event.name != name:
-            return bytes(whole(event))
-        return b'id: %d\nevent: %s\ndata: {"taskId":5}\n\n' % (event.position, event.name.encode())
+            yield from whole(event)
+        else:
+            yield b'id: %d\nevent: %s\ndata: {"taskId":5}\n\n' % (event.position, event.name.encode())
 
     with LocalServer(greeting()) as server:
         api = connect(server)

@@ -10,6 +10,7 @@ import pytest
 
 from requence.exceptions import ConfigurationError
 from requence.local import LocalServer, NodeContext, TaskTemplate, any_of
+from requence.task import Task
 
 
 def nothing(ctx: NodeContext) -> None:
@@ -335,3 +336,33 @@ def test_templates_that_use_others_twice_at_each_level_are_built_at_once() -> No
     assert list(inner.graph().nodes) == ["a", "b"]
     with LocalServer(inner) as server:
         assert "39" in repr(server)
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    inner = TaskTemplate("0")
+    inner.node("n")(handler)
+    for level in range(1, 51):
+        outer = TaskTemplate(str(level))
+        outer.subtask("sub", inner)
+        inner = outer
+    with pytest.raises(ConfigurationError, match='sub tasks of the template "50" are nested deeper than 50'):
+        LocalServer(inner)
+    t = TaskTemplate("t")
+    either = any_of(t.node("n")(handler))
+    for _ in range(2000):
+        either = any_of(either)
+    with pytest.raises(ConfigurationError, match=r'any_of.* of the node "after" is nested too deeply'):
+        t.node("after", after=either)(handler)
+    assert list(t.graph().nodes) == ["n"]
+
+
+def test_the_deepest_sub_tasks_work() -> None:
+    inner = TaskTemplate("0")
+    inner.node("n")(handler)
+    for level in range(1, 50):
+        outer = TaskTemplate(str(level))
+        outer.subtask("sub", inner)
+        inner = outer
+    with LocalServer(inner, workers=1) as server:
+        task = Task("49", {"a": 1}, client=server.client)
+        assert task.sync.result.result == {"a": 1}

@@ -191,9 +191,11 @@ def test_silence_where_comments_were_regular_is_a_loss(server: ScriptedServer, c
     begun = threading.Event()
 
     def follow() -> Any:
+        updates: list[Any] = []
         for update in Task("t", client=server.client).sync.updates:
+            updates.append(update)
             begun.set()
-        return update.result
+        return updates[-1].result
 
     waiting = Waiting(follow)
     assert begun.wait(20)  # from the first event on the silence counts

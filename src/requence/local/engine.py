@@ -72,6 +72,12 @@ class Engine:
         self._came = 0
         self._stopped = False
         self._recovery_due = False
+        self._told_waiting: set[str] = set()
+
+    def serve(self, graph: Graph) -> None:
+        """Serves a plan from now on in the place of what had its name, also to tasks that wait for one."""
+        self.templates.put(graph)
+        self.recover()
 
     def recover(self) -> None:
         """Takes up what is unfinished according to the log, and not being run."""
@@ -82,12 +88,13 @@ class Engine:
                 continue
             if record.template in self.templates:
                 found.append(self._add_run(fold(record, self._store.all_events(record.id))))
-            else:
+            elif record.id not in self._told_waiting:
+                self._told_waiting.add(record.id)
                 text = 'Task %s waits for the template "%s", which this server does not have'
                 _log.warning(text, record.id, record.template)
         with suppress(sqlite3.Error):  # then what is left begins anew once more
             for run in found:
-                run.resume(self._subtasks_of(run.record.id))
+                run.resume(self._subtasks_of(run.record.id, run.record.template))
 
     def prepare(self, template: str) -> str:
         """Reserves a task and returns its id.
@@ -305,10 +312,15 @@ class Engine:
             with parent.guard():
                 parent.subtask_ended(record.parent_node, subtask_outcome(by.name, by.fields))
 
-    def _subtasks_of(self, task_id: str) -> dict[str, Outcome | None]:
+    def _subtasks_of(self, task_id: str, template: str) -> dict[str, Outcome | None]:
         """Returns how the sub tasks of a task have ended, by the node that has started them."""
         found: dict[str, Outcome | None] = {}
+        nodes = self.templates[template].nodes
         for child in self._store.children(task_id):
+            node = nodes.get(child.parent_node or "")
+            if node is None or node.subtask != child.template:  # of a template as it was before
+                self.abort(child.id, "The task that has started it does not have this node any more")
+                continue
             end = self._store.terminal_event(child.id)
             outcome = None if end is None else subtask_outcome(end.name, json.loads(end.payload))
             found[child.parent_node or ""] = outcome

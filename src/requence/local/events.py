@@ -7,6 +7,7 @@ was and under which id; and with its position once it is in the log.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ __all__ = [
 
 TERMINAL = ("taskEnd", "taskError", "taskAborted")
 
+_PART_CHARACTERS = 64 * 1024
+
 _NODE_IDS = uuid.UUID("5e0f1d0c-3f0f-4ad6-8a8e-5d9a1f6c2b7d")
 
 
@@ -59,7 +62,7 @@ class Stamped:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Event:
     """An event of the log.
 
@@ -79,6 +82,11 @@ class Event:
     payload: str
     task_id: str
     root_id: str | None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is sent in parts."""
+        return len(self.payload) > _PART_CHARACTERS
 
 
 def task_start(input_value: object) -> Draft:
@@ -144,25 +152,33 @@ def time_text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def frame(event: Event) -> bytes:
-    """Returns the event as it travels in the stream of its task."""
-    return _frame(event, event.payload)
+def frame(event: Event) -> Iterator[bytes]:
+    """Yields the event as it travels in the stream of its task: a small one whole, a large one in parts."""
+    return _frame(event, "", 0)
 
 
-def frame_among_all(event: Event) -> bytes:
-    """Returns the event as it travels in the stream of all tasks, where it also says to which task it belongs.
+def frame_among_all(event: Event) -> Iterator[bytes]:
+    """Yields the event as it travels in the stream of all tasks, where it also says to which task it belongs.
 
     `taskId` is in it already; clients look for `task_id` in this stream.
     """
     # Both fields are put into the text: to read a payload, which may be large, and write it again would cost more
     # than all the rest. None is an empty object.
     belongs = compact({"task_id": event.task_id, "rootTaskId": event.root_id})
-    return _frame(event, f"{belongs[:-1]},{event.payload[1:]}")
+    return _frame(event, f"{belongs[:-1]},", 1)
 
 
-def _frame(event: Event, payload: str) -> bytes:
-    # JSON text as `compact` writes it has no line breaks.
-    return f"id: {event.position}\nevent: {event.name}\ndata: {payload}\n\n".encode()
+def _frame(event: Event, before: str, skipped: int) -> Iterator[bytes]:
+    # JSON text as `compact` writes it has no line breaks, and a byte for each character.
+    head, text = f"id: {event.position}\nevent: {event.name}\ndata: {before}", event.payload
+    if not event.is_large:
+        yield f"{head}{text[skipped:]}\n\n".encode()
+        return
+    # Encoded piece by piece: many may read slowly, and the text is the same for all of them.
+    yield head.encode()
+    for start in range(skipped, len(text), _PART_CHARACTERS):
+        yield text[start : start + _PART_CHARACTERS].encode()
+    yield b"\n\n"
 
 
 def node_id(template: str, name: str) -> str:

@@ -179,6 +179,15 @@ class Graph:
         waiting = "; ".join(self._waits(way_out, outcomes) for way_out in self.exits)
         return Ending(failure=f"The task ran out of nodes before {waiting}.")
 
+    def data_of(self, key: str, outcome: Outcome) -> str | None:
+        """Returns the data of a node that has ended, as JSON text; None if it has none.
+
+        That of a sub task is its result, at whichever exit it ended.
+        """
+        if key in self.nodes and self.nodes[key].kind == "reference":
+            return next(iter(outcome.outputs.values()), None)
+        return outcome.outputs.get(None)
+
     def leaves(self) -> list[str]:
         """Returns the keys of the nodes whose success leads nowhere."""
         connected = {edge.node for edge in self._connected() if edge.way == "success"}
@@ -193,9 +202,8 @@ class Graph:
                 failure=f"The task ran out of nodes before it reached an end: {names} never succeeded."
             )
         # One that was skipped, or took other outputs only, has come to its end, but has nothing to show.
-        values = {
-            leaf: json.loads(outcomes[leaf].outputs[None]) for leaf in ended if None in outcomes[leaf].outputs
-        }
+        texts = {leaf: self.data_of(leaf, outcomes[leaf]) for leaf in ended}
+        values = {leaf: json.loads(text) for leaf, text in texts.items() if text is not None}
         return Ending(values.get(leaves[0]) if len(leaves) == 1 else values)
 
     def _waits(self, way_out: Exit, outcomes: Mapping[str, Outcome]) -> str:

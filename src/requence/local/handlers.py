@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from requence.exceptions import RequenceError
-from requence.local.contained import LeftProgramError, in_handler
 from requence.local.context import Desk, NodeAborted, NodeContext, NodeRetried, NodeSkipped
 from requence.local.graph import Handler
 from requence.local.json_values import NotJsonError, encode
@@ -24,7 +23,7 @@ from requence.local.json_values import NotJsonError, encode
 __all__ = ["Delivered", "Failed", "Handlers", "Returned", "Skipped", "TryAgain"]
 
 # The type of these says nothing that the message does not say.
-_SELF_EXPLAINING = (LeftProgramError, NodeAborted, NotJsonError, RequenceError)
+_SELF_EXPLAINING = (NodeAborted, NotJsonError, RequenceError)
 _GENERIC = (Exception, RuntimeError, ValueError)
 
 
@@ -72,7 +71,6 @@ class Handlers:
             ctx: What it is given.
             desk: Takes what a generator yields.
         """
-        token = in_handler.set(True)
         try:
             begun = handler(ctx) if _is_async(handler) else await self._in_thread(alias, handler, ctx, desk)
             if inspect.isawaitable(begun):
@@ -86,8 +84,6 @@ class Handlers:
             return Failed("CancelledError: the handler cancelled itself")
         except BaseException as error:  # whatever a handler raises, the server lives on
             return _left(error)
-        finally:
-            in_handler.reset(token)
 
     def runs_in(self, thread: threading.Thread) -> bool:
         """Returns whether a handler runs in this thread."""

@@ -15,6 +15,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from requence.local.clock import Clock
 from requence.local.contract import check_event
@@ -43,6 +44,7 @@ class Journal:
         # rings once.
         self._bells: dict[str | None, asyncio.Event] = {}
         self._news: set[str | None] = set()
+        self._large: WeakValueDictionary[tuple[str | None, int], Event] = WeakValueDictionary()
         self._then: list[Callable[[], object]] = []
         self._closed = False
 
@@ -117,9 +119,10 @@ class Journal:
         sign_due = clock() + pause
         while not self._closed:
             self.commit()
-            if read := self._store.events(task_id, position):
-                position = read[-1].position
-                batch = [event for event in read if event.at >= since]
+            if batch := self._store.events(task_id, position):
+                position = batch[-1].position
+                # Nothing else holds them, so that who takes them one by one can let go of each.
+                batch = [self._one_for_all(task_id, event) for event in batch if event.at >= since]
                 if not batch:
                     continue
             elif task_id is not None and self._is_over(task_id):
@@ -131,6 +134,10 @@ class Journal:
                 batch = []
             yield batch
             sign_due = clock() + pause
+
+    def _one_for_all(self, task_id: str | None, event: Event) -> Event:
+        """Returns the same object to all who are reading a large event: they may be many, and slow."""
+        return self._large.setdefault((task_id, event.position), event) if event.is_large else event
 
     def _is_over(self, task_id: str) -> bool:
         return self._store.terminal_event(task_id) is not None or self._store.task(task_id) is None

@@ -27,8 +27,6 @@ __all__ = ["Operations"]
 
 _log = logging.getLogger("requence.local")
 
-_CHUNK_BYTES = 64 * 1024
-
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 # By the names that people use, which faults go by: the contract's.
@@ -112,7 +110,7 @@ class Operations:
         request: Request,
         name: str,
         batches: AsyncIterator[list[Event]],
-        framed: Callable[[Event], bytes],
+        framed: Callable[[Event], Iterator[bytes]],
     ) -> Response:
         """Returns the answer that streams events.
 
@@ -120,7 +118,7 @@ class Operations:
             request: The request.
             name: The operation.
             batches: The events as they come; an empty batch is a sign of life.
-            framed: Writes an event as it travels in this stream.
+            framed: Writes an event as it travels in this stream, in parts.
         """
         fault: Fault | None = request.state.fault
         if fault is not None and fault.kind == "slow_start":  # then the stream itself is in order
@@ -132,9 +130,10 @@ class Operations:
                 async for batch in batches:
                     if not batch:
                         yield b": keep-alive\n\n"
-                    for event in _taken(batch):
-                        frame = told(event)
-                        for part in (frame,) if fault else _parts(frame):  # a fault counts events
+                    batch.reverse()
+                    while batch:  # what was sent already is let go of
+                        parts = told(batch.pop())
+                        for part in (b"".join(parts),) if fault else parts:  # a fault counts events
                             yield part
                         await asyncio.sleep(0)  # lets the server notice that the client has left
             except ContractViolationError as error:
@@ -179,31 +178,14 @@ class Operations:
         return answer
 
 
-def _checked_frame(name: str, framed: Callable[[Event], bytes], event: Event) -> bytes:
-    frame = framed(event)
+def _checked_frame(name: str, framed: Callable[[Event], Iterator[bytes]], event: Event) -> Iterator[bytes]:
+    parts = list(framed(event))
     try:
-        check_framed_event(_OPERATION_IDS[name], event.name, frame)
+        check_framed_event(_OPERATION_IDS[name], event.name, b"".join(parts))
     except ContractViolationError as error:
         which = f"event {event.position} of task {event.task_id}"
         raise ContractViolationError(f"{which} breaks the contract: {error}") from None
-    return frame
-
-
-def _taken(batch: list[Event]) -> Iterator[Event]:
-    """Yields the events of a batch and lets go of each: a slow reader need not keep what was sent already."""
-    batch.reverse()
-    while batch:
-        yield batch.pop()
-
-
-def _parts(frame: bytes) -> Iterator[bytes]:
-    """Yields what of an event is sent at once: all, or of a large one so much that a slow reader costs little."""
-    if len(frame) <= _CHUNK_BYTES:
-        yield frame
-        return
-    whole = memoryview(frame)
-    for start in range(0, len(whole), _CHUNK_BYTES):
-        yield bytes(whole[start : start + _CHUNK_BYTES])
+    return iter(parts)
 
 
 async def _status(request: Request, fault: Fault) -> Response:

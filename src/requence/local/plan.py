@@ -16,7 +16,10 @@ from requence.local.steps import AnyOf, NodeOutput, OnFail, Step, described
 if TYPE_CHECKING:
     from requence.local.template import TaskTemplate
 
-__all__ = ["alias_of", "check_handler", "check_outputs", "configured", "cycle", "inlet"]
+__all__ = ["alias_of", "check_handler", "check_levels", "check_outputs", "configured", "cycle", "inlet"]
+
+
+_MOST_LEVELS = 50  # of sub tasks; the end of one is told from level to level, each on the stack
 
 
 def inlet(template: TaskTemplate, whose: str, after: object, add: Callable[[NodePlan], None]) -> Inlet:
@@ -31,6 +34,13 @@ def inlet(template: TaskTemplate, whose: str, after: object, add: Callable[[Node
     Raises:
         ConfigurationError: It names something that is not a node of this template.
     """
+    try:
+        return _inlet(template, whose, after, add)
+    except RecursionError:
+        raise ConfigurationError(f"any_of(…) in after= of {whose} is nested too deeply") from None
+
+
+def _inlet(template: TaskTemplate, whose: str, after: object, add: Callable[[NodePlan], None]) -> Inlet:
     if not isinstance(after, list | tuple):
         return Inlet((_edge(template, whose, after, add),), "single")
     items = cast("Sequence[object]", after)
@@ -117,6 +127,22 @@ def cycle(inner: TaskTemplate, outer: TaskTemplate) -> list[str] | None:
                 above[deeper] = template
                 waiting.append(deeper)
     return None
+
+
+def check_levels(template: TaskTemplate) -> None:
+    """Checks how deeply the sub tasks of a template are nested.
+
+    Raises:
+        ConfigurationError: Too deeply.
+    """
+    level = {template}
+    for _ in range(_MOST_LEVELS):
+        level = {inner for outer in level for inner in outer.subtemplates}
+        if not level:
+            return
+    raise ConfigurationError(
+        f'The sub tasks of the template "{template.name}" are nested deeper than {_MOST_LEVELS} levels'
+    )
 
 
 def alias_of(handler: object) -> str:

@@ -161,14 +161,13 @@ class Run:
 
     def context(self, node: NodePlan, terminated: threading.Event, desk: Desk) -> NodeContext:
         """Returns what the handler of a node is given."""
-        data = {
-            key: outcome.outputs[None] for key, outcome in self._outcomes.items() if None in outcome.outputs
-        }
+        data = {key: self._graph.data_of(key, outcome) for key, outcome in self._outcomes.items()}
+        shown = {key: text for key, text in data.items() if text is not None and self._shown(key)}
         return NodeContext(
             input=self._received(node),
             task_input=json.loads(self._input),
             task_id=self.record.id,
-            node_data=NodeData({key: text for key, text in data.items() if self._shown(key)}),
+            node_data=NodeData(shown),
             debug=self._debug,
             terminated=terminated,
             configuration=json.loads(node.configuration),

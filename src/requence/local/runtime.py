@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from requence._token import encode_access_token
 from requence.exceptions import UsageError
 from requence.local.address import Address, bind
-from requence.local.contained import contain
 from requence.local.engine import Engine
 from requence.local.faults import Faults
 from requence.local.graph import Graph
@@ -102,15 +102,18 @@ class Runtime:
         """Asks the engine something from any thread; what it has written by then is safe.
 
         Raises:
-            UsageError: The server has ended, because of an error.
+            UsageError: The server has ended, because of an error, or it cannot write; then nothing has happened.
         """
         engine, loop = self._engine, self._loop
         if engine is None or loop is None or not self._thread.is_alive():
             raise UsageError("The local server does not run any more")
 
         def asked() -> T:
-            answer = ask(engine)
-            engine.journal.commit()
+            try:
+                answer = ask(engine)
+                engine.journal.commit()
+            except sqlite3.Error as error:
+                raise UsageError(f"The local server cannot keep anything at the moment: {error}") from error
             return answer
 
         if threading.current_thread() is self._thread:
@@ -164,7 +167,8 @@ class Runtime:
 
     def _work(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner() as runner:
+                _run(runner.get_loop(), self._serve())
         except BaseException as error:
             if self._up.done():
                 _log.exception("The local server has stopped because of an error")
@@ -177,7 +181,6 @@ class Runtime:
         from requence.local.http_server import serve
 
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        contain(self._loop)
         engine = self._engine = Engine(
             self._settings.graphs,
             self._store,
@@ -204,6 +207,22 @@ class Runtime:
             await self._leave.wait()
             self._files.stop()
             await engine.stop()
+
+
+def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine to its end, whatever handlers do to the event loop.
+
+    asyncio lets `SystemExit` and `KeyboardInterrupt` of any task out of the loop, and a handler may stop it. Both
+    only interrupt the loop: what was due is done when it runs again.
+    """
+    serving = loop.create_task(work)
+    while not serving.done():
+        try:
+            loop.run_until_complete(serving)
+        except BaseException:
+            if serving.done():
+                raise
+            _log.exception("A handler has interrupted the event loop; the local server goes on")
 
 
 def _beside(db: Path | None) -> Path | None:

@@ -148,7 +148,8 @@ class LocalServer:
     ) -> None:
         """Lets tasks of a template do what a test says, from now on; whether the server has that template or not.
 
-        Such a task has one node, `stub`. An input schema of a template that the server has still counts.
+        Such a task has one node, `stub`. An input schema of a template that the server has still counts. Tasks in
+        `db` that waited for a template of this name go on with it.
 
         Args:
             template: The template's name.
@@ -165,7 +166,7 @@ class LocalServer:
         graph = stub_graph(
             template, fn, result=result, error=error, updates=updates, exit_name=exit, delay=delay
         )
-        self._started.call(lambda engine: engine.templates.put(graph))
+        self._started.call(lambda engine: engine.serve(graph))
 
     def started(self, template: str | None = None) -> list[StartedTask]:
         """Returns the tasks that were started and are still kept, in that order, as they are now.

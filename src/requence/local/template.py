@@ -174,10 +174,12 @@ class TaskTemplate:
         """Returns the plan as it is now; nodes that are added later do not change it.
 
         Raises:
-            ConfigurationError: There are no nodes, or something follows an exit that a sub task does not have.
+            ConfigurationError: There are no nodes, something follows an exit that a sub task does not have, or sub
+                tasks are nested too deeply.
         """
         if not self._nodes:
             raise ConfigurationError(f'The template "{self._name}" has no nodes')
+        plan.check_levels(self)
         nodes = MappingProxyType(dict(self._nodes))
         graph = Graph(self._name, nodes, tuple(self._exits.values()), self._input_schema)
         exits = {
