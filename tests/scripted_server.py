@@ -516,8 +516,8 @@ def event(position: int | None, name: str, **payload: Any) -> bytes:
     Args:
         position: Its id; None for an event without one.
         name: Its kind.
-        **payload: Its fields beside those that the contract wants of all events of this kind. `...` in the place of
-            a value leaves the field out.
+        **payload: Its fields beside those that the contract wants of all events of this kind; the value `...`
+            leaves a field out.
     """
     usual = {"timestamp": "2026-01-31T12:00:00.250Z", "updateId": str(uuid4())} | _USUAL.get(name, {})
     fields = {key: value for key, value in (usual | payload).items() if value is not ...}
