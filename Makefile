@@ -7,7 +7,7 @@ DEMO := local examples/document_digest.py --db '$(DEMO_DB)' $(if $(PORT),--port 
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test test-all soak bench check format lint types imports spec regen regen-check clean
+.PHONY: help demo local test test-all soak bench check format lint types imports spec regen regen-check relock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,6 +77,10 @@ regen: ## compile openapi/requence.yaml into generated/
 
 regen-check: ## fail if generated/ is not what the contract says
 	@scripts/regen.sh --check
+
+relock: $(VENV)/.dev ## lock the generator and all under it, with hashes, from openapi/requirements.in: make relock [UPGRADE=1]
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lock
+	@scripts/relock.sh $(BIN)/uv $(if $(UPGRADE),--upgrade)
 
 clean: ## remove environments, caches and the demo's data
 	@rm -rf $(VENV) .regen-venv .venv-published .venv-published.lock .nox .requence build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

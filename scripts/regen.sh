@@ -4,14 +4,16 @@
 #   scripts/regen.sh            write the package
 #   scripts/regen.sh --check    compare it with what the contract says; 1 if they differ
 #
-# Environment: PYTHON (default python3, at least 3.11), REGEN_VENV (where the tools live), REQUENCE_SPEC (another
-# contract), REQUENCE_GENERATED (another folder to hold the package).
+# Environment: PYTHON (default python3, at least 3.11), REGEN_VENV (where the tools live), REGEN_TOOLS (another folder
+# with requirements.txt, generator.yaml and templates), REQUENCE_SPEC (another contract), REQUENCE_GENERATED (another
+# folder to hold the package).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 name=requence_api
 python=${PYTHON:-python3}
 venv=${REGEN_VENV:-$root/.regen-venv}
+tools=${REGEN_TOOLS:-$root/openapi}
 spec=${REQUENCE_SPEC:-$root/openapi/requence.yaml}
 generated=${REQUENCE_GENERATED:-$root/generated}
 target=$generated/$name
@@ -43,7 +45,7 @@ venv=$(cd "$venv" && pwd)
 
 # The stamp is written last: an environment whose installation was cut short has none and is built again.
 stamp=$venv/.installed
-wanted=$(cat "$root/openapi/requirements.txt" "$root/openapi/constraints.txt")
+wanted=$(cat "$tools/requirements.txt")
 install_tools() {
   if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
     return
@@ -51,10 +53,11 @@ install_tools() {
   rm -f "$stamp"
   "$python" -m venv --clear "$venv" || die "cannot make an environment in $venv"
   local log=$work/pip.log
+  # Wheels only: what is built from source needs build tools, and those would come without hashes.
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    -r "$root/openapi/requirements.txt" >"$log" 2>&1 || {
+    --require-hashes --no-deps --only-binary :all: -r "$tools/requirements.txt" >"$log" 2>&1 || {
     cat "$log" >&2
-    die "cannot install openapi/requirements.txt into $venv"
+    die "cannot install $tools/requirements.txt into $venv"
   }
   printf '%s\n' "$wanted" >"$stamp"
 }
@@ -86,9 +89,12 @@ else
   install_tools
 fi
 
+"$venv/bin/python" "$root/scripts/check_templates.py" "$tools/templates" ||
+  die "a template in $tools/templates does not fit the generator; $target is unchanged"
+
 fresh=$work/$name
 PATH="$venv/bin:$PATH" PYTHONUTF8=1 "$venv/bin/python" -m openapi_python_client generate \
-  --path "$spec" --config "$root/openapi/generator.yaml" --custom-template-path "$root/openapi/templates" \
+  --path "$spec" --config "$tools/generator.yaml" --custom-template-path "$tools/templates" \
   --meta none --fail-on-warning --output-path "$fresh" >"$work/generator.log" 2>&1 || {
   cat "$work/generator.log" >&2
   die "the generator does not take $spec as it is (see above); $target is unchanged"

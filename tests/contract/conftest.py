@@ -30,11 +30,13 @@ def run_regen() -> RunRegen:
     """Run scripts/regen.sh on a contract and an output folder of the test's own.
 
     All runs use one environment with the generator in it, by default the checkout's: installing it takes far
-    longer than using it.
+    longer than using it. More variables of the script, such as `REGEN_TOOLS`, go by their own names.
     """
     venv = os.environ.get("REGEN_VENV") or str(ROOT / ".regen-venv")
 
-    def run(*arguments: str, spec: Path, generated: Path) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: str, spec: Path, generated: Path, **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [str(ROOT / "scripts" / "regen.sh"), *arguments],
             env={
@@ -42,6 +44,7 @@ def run_regen() -> RunRegen:
                 "REGEN_VENV": venv,
                 "REQUENCE_SPEC": str(spec),
                 "REQUENCE_GENERATED": str(generated),
+                **variables,
             },
             capture_output=True,
             text=True,
