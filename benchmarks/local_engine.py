@@ -16,7 +16,7 @@ from pathlib import Path
 
 from requence.local import NodeContext, TaskTemplate
 from requence.local.engine import Engine
-from requence.local.requests import FinalizeRequest
+from requence.local.requests import Finalize
 from requence.local.store import Store
 
 WAVE = 200  # started at once, as many clients do
@@ -48,7 +48,7 @@ async def run(path: Path, tasks: int) -> float:
     template = chain()
     files = store.files(None, 2**20)
     engine = Engine({template.name: template.graph()}, store, files, 8)
-    request = FinalizeRequest(name=None, input_text='{"number":1}', priority=5, require_ack=False)
+    request = Finalize(name=None, input_text='{"number":1}', priority=5, require_ack=False)
     begun = time.perf_counter()
     for first in range(0, tasks, WAVE):
         ids = [engine.prepare(template.name) for _ in range(min(WAVE, tasks - first))]

@@ -93,7 +93,7 @@ fi
   die "a template in $tools/templates does not fit the generator; $target is unchanged"
 
 fresh=$work/$name
-PATH="$venv/bin:$PATH" PYTHONUTF8=1 "$venv/bin/python" -m openapi_python_client generate \
+PATH="$venv/bin:$PATH" REGEN_SCRIPTS="$root/scripts" PYTHONUTF8=1 "$venv/bin/python" -m openapi_python_client generate \
   --path "$spec" --config "$tools/generator.yaml" --custom-template-path "$tools/templates" \
   --meta none --fail-on-warning --output-path "$fresh" >"$work/generator.log" 2>&1 || {
   cat "$work/generator.log" >&2

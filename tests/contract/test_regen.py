@@ -14,7 +14,8 @@ import pytest
 
 import requence_api.models
 from requence_api.api.task import abort_task, finalize_task, prepare_task
-from requence_api.models import FinalizeRequest, PreparedTask, TaskState
+from requence_api.api.watch import watch_all_tasks, watch_task
+from requence_api.models import FinalizeRequest, PreparedTask, TaskState, WatchAllRequest, WatchRequest
 from requence_api.types import UNSET
 
 RunRegen = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -40,6 +41,11 @@ def package_copy(tmp_path: Path) -> Path:
     folder = tmp_path / "generated"
     shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
+
+
+def generated(operation: dict[str, Any]) -> ModuleType:
+    """The module of an operation."""
+    return importlib.import_module(f"requence_api.api.{operation['tags'][0]}.{operation['operationId']}")
 
 
 def build(operation: ModuleType, *arguments: Any, **keywords: Any) -> httpx.Request:
@@ -110,17 +116,25 @@ def test_every_model_is_there(contract: dict[str, Any]) -> None:
     assert set(contract["components"]["schemas"]) == set(requence_api.models.__all__)
 
 
-def test_every_operation_but_streams_has_a_module(contract: dict[str, Any]) -> None:
-    """A generated call to an event stream would wait for an end that never comes, so there must be none."""
+def test_every_operation_has_a_module(contract: dict[str, Any]) -> None:
     modules = {path.stem: path for path in (PACKAGE / "api").glob("*/*.py") if path.name != "__init__.py"}
     operations = [operation for path in contract["paths"].values() for operation in path.values()]
-    expected = {operation["operationId"] for operation in operations if operation["tags"] != ["watch"]}
-    assert set(modules) == expected
-    assert not (PACKAGE / "api" / "watch").exists()
-    assert hasattr(requence_api.models, "WatchRequest")
-    for name, path in modules.items():
-        module = importlib.import_module(f"requence_api.api.{path.parent.name}.{name}")
-        assert callable(module._get_kwargs), name
+    assert set(modules) == {operation["operationId"] for operation in operations}
+    for operation in operations:
+        module = generated(operation)
+        assert callable(module._get_kwargs), module
+        # A generated call to an event stream would wait for an end that never comes, so there must be none.
+        callers = {"sync", "sync_detailed", "asyncio", "asyncio_detailed"} & set(vars(module))
+        assert bool(callers) is not operation.get("x-handwritten", False), module
+
+
+def test_requests_for_streams_are_built() -> None:
+    sent = build(watch_task, "a/b", body=WatchRequest(since=None, last_position=17))
+    assert (sent.method, sent.url.raw_path) == ("POST", b"/task/watch/a%2Fb")
+    assert json.loads(sent.read()) == {"since": None, "lastPosition": 17}
+    sent = build(watch_all_tasks, body=WatchAllRequest(since="2026-01-31T12:00:00Z"))
+    assert (sent.method, sent.url.raw_path) == ("POST", b"/task/watch-all")
+    assert json.loads(sent.read()) == {"since": "2026-01-31T12:00:00Z"}
 
 
 def test_types_are_for_everyone() -> None:

@@ -18,17 +18,17 @@ from requence.local import events as events_module
 from requence.local.contract import ContractViolationError, check_event
 from requence.local.events import Draft, Event
 from requence.local.graph import NodePlan
-from requence.local.state import TaskState
+from requence.local.state import LoggedTask
 
 # What the tests put something else into: names that the module has imported for itself.
 app_module: Any = _app
 
 
 def an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(self: TaskState) -> str:
+    def wrong(self: LoggedTask) -> str:
         return '{"status":5}'
 
-    monkeypatch.setattr(TaskState, "to_json", wrong)
+    monkeypatch.setattr(LoggedTask, "to_json", wrong)
 
 
 def a_status(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
@@ -30,6 +30,7 @@ from requence.exceptions import (
     TaskRefusedError,
 )
 from requence_api.api.task import abort_task, ack_task, finalize_task, get_task, prepare_task, protect_task
+from requence_api.api.watch import watch_all_tasks, watch_task
 from requence_api.models import (
     FinalizeRequest,
     PreparedTask,
@@ -228,32 +229,24 @@ class Api:
             TaskException: The bearer may not be sent there.
         """
         url = self._server_url("starting the task", "urls.watch", url)
-        position = UNSET if last_position is None else last_position
-        return self._stream_request(url, WatchRequest(since=since, last_position=position))
+        body = WatchRequest(since=since, last_position=_position(last_position))
+        # The URL is the service's own, so the id that would be in the path does not count.
+        return self._stream_request(watch_task._get_kwargs("", body=body), url=url)
 
     def watch_all_request(self, *, since: str, last_position: int | None) -> Request:
         """Returns the request that opens the stream of all tasks that the token may see."""
-        position = UNSET if last_position is None else last_position
-        return self._stream_request(
-            f"{self.token.base_url}/task/watch-all", WatchAllRequest(since=since, last_position=position)
-        )
+        body = WatchAllRequest(since=since, last_position=_position(last_position))
+        return self._stream_request(watch_all_tasks._get_kwargs(body=body))
 
     def stream_slots(self) -> Slots:
         """Returns the places for the streams of tasks: they are counted for each service."""
         return session().slots(self.token.base_url, self.client.max_streams)
 
-    def _stream_request(self, url: str, body: WatchRequest | WatchAllRequest) -> Request:
-        return Request(
-            "POST",
-            url,
-            {
-                **self._authorization(),
-                "Accept": "text/event-stream",
-                "Accept-Encoding": "identity",  # a compressed stream would arrive in blocks, late
-                "Content-Type": "application/json",
-            },
-            msgspec.json.encode(body.to_dict()),
-        )
+    def _stream_request(self, kwargs: dict[str, Any], *, url: str | None = None) -> Request:
+        request = self._request(kwargs, url=url)
+        # A compressed stream would arrive in blocks, late.
+        headers = {**request.headers, "Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        return replace(request, headers=headers)
 
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token.bearer}"}
@@ -343,6 +336,10 @@ def unreachable(error: LostConnectionError) -> RequenceUnreachableException:
     """Returns the public form of a failed connection."""
     hint = error.hint or "check the network, and the base URL in the access token"
     return RequenceUnreachableException(error.message, hint=hint)
+
+
+def _position(last: int | None) -> int | Unset:
+    return UNSET if last is None else last
 
 
 def _wanted_pause(answer: Answer) -> float:

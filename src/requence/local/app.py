@@ -21,6 +21,7 @@ from requence.local.act import outcome_from_body
 from requence.local.address import Address
 from requence.local.answers import body, json_answer, segment, text, too_large
 from requence.local.aside import aside
+from requence.local.contract import path
 from requence.local.engine import Engine
 from requence.local.events import frame, frame_among_all
 from requence.local.faults import Faults
@@ -37,7 +38,7 @@ from requence.local.refusals import (
     UnknownTaskError,
     UnknownTemplateError,
 )
-from requence.local.requests import FinalizeRequest, WatchRequest
+from requence.local.requests import Finalize, Watch
 
 __all__ = ["TaskApi"]
 
@@ -134,7 +135,7 @@ class TaskApi:
         return json_answer(
             {
                 "taskId": task_id,
-                "finalizeUrl": f"{base}/task/finalize/{task_id}",
+                "finalizeUrl": base + path("finalize_task", task_id=task_id),
                 "branch": "live",
                 "fileUrls": self._file_api.urls(base, task_id),
                 "limits": self._limits,
@@ -148,12 +149,12 @@ class TaskApi:
         if sent is None:
             return too_large("The body", limit)
         size = math.inf if b"ClaimCheck" in sent else len(sent)
-        wanted = await aside(size, partial(FinalizeRequest.from_body, sent, self._claimed))
+        wanted = await aside(size, partial(Finalize.from_body, sent, self._claimed))
         await self._engine.finalize(record.id, wanted)
         base = self._base(request)
         key = page.key(self._page_secret, record.id)
         urls = {
-            "watch": f"{base}/task/watch/{record.id}",
+            "watch": base + path("watch_task", task_id=record.id),
             "show": f"{base}/tasks/{record.id}?key={key}",
         }
         return json_answer({"taskId": record.id, "urls": urls})
@@ -170,7 +171,7 @@ class TaskApi:
         sent = await body(request, _WATCH_BYTES)
         if sent is None:
             return text(400, f"The body is larger than {_WATCH_BYTES} bytes", {"Connection": "close"})
-        wanted = WatchRequest.from_body(sent, of_all=task_id is None)
+        wanted = Watch.from_body(sent, of_all=task_id is None)
         framed = frame_among_all if task_id is None else frame
         batches = self._engine.journal.follow(
             task_id, after=wanted.after, since=wanted.since, pause=_KEEP_ALIVE_SECONDS

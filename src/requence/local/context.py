@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol
 from requence.exceptions import UsageError
 from requence.local.json_values import encode
 
-__all__ = ["DebugLog", "Desk", "NodeAborted", "NodeContext", "NodeData", "NodeRetried", "NodeSkipped"]
+__all__ = ["DataByAlias", "DebugLog", "Desk", "NodeAborted", "NodeContext", "NodeRetried", "NodeSkipped"]
 
 _LEAST_DELAY_MS = 100
 _LONGEST_TIMEOUT = 36_525 * 86_400.0  # seconds
@@ -86,7 +86,7 @@ class DebugLog:
             self.logger.log(level, "%s", " ".join(map(str, values)), stacklevel=3)
 
 
-class NodeData(Mapping[str, Any]):
+class DataByAlias(Mapping[str, Any]):
     """Data of nodes by alias, read from JSON text at each access: what a handler changes, only it sees."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
@@ -102,7 +102,7 @@ class NodeData(Mapping[str, Any]):
         return len(self._texts)
 
     def __repr__(self) -> str:
-        return f"NodeData({dict(self)!r})"
+        return f"DataByAlias({dict(self)!r})"
 
 
 def _no_files(reference: object) -> BinaryIO:  # noqa: ARG001 (what a server's own function takes)

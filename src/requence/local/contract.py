@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from requence.local.schemas import problems, validator
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
-__all__ = ["ContractViolationError", "check", "check_event", "operation", "problems_with", "resolved"]
+__all__ = ["ContractViolationError", "check", "check_event", "operation", "path", "problems_with", "resolved"]
 
 
 class ContractViolationError(Exception):
@@ -54,6 +55,11 @@ def operation(name: str) -> dict[str, Any]:
     return _operations()[name]
 
 
+def path(name: str, **parameters: str) -> str:
+    """Returns the path of an operation, by its `operationId`, with these values for its parameters."""
+    return _paths()[name].format_map({key: quote(value, safe="") for key, value in parameters.items()})
+
+
 def resolved(described: dict[str, Any]) -> dict[str, Any]:
     """Returns what a part of the contract refers to, or the part itself."""
     if "$ref" not in described:
@@ -75,6 +81,12 @@ def _events(operation: str) -> dict[str, dict[str, str]]:
 def _operations() -> dict[str, dict[str, Any]]:
     paths: dict[str, dict[str, dict[str, Any]]] = _contract()["paths"]
     return {each["operationId"]: each for methods in paths.values() for each in methods.values()}
+
+
+@cache
+def _paths() -> dict[str, str]:
+    paths: dict[str, dict[str, dict[str, Any]]] = _contract()["paths"]
+    return {each["operationId"]: path for path, methods in paths.items() for each in methods.values()}
 
 
 @cache

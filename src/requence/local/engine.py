@@ -25,13 +25,13 @@ from requence.local.journal import Journal
 from requence.local.json_values import compact
 from requence.local.python_types import Signature
 from requence.local.refusals import NotNowError, NotStartableError, UnknownKeyError, UnknownTaskError
-from requence.local.requests import FinalizeRequest
+from requence.local.requests import Finalize
 from requence.local.retention import Cleaner
 from requence.local.run import Run, subtask_outcome
 from requence.local.schemas import check_input
 from requence.local.shared import Shared
 from requence.local.slots import Slots
-from requence.local.state import TaskState, fold
+from requence.local.state import LoggedTask, fold
 from requence.local.store import Store, TaskRecord
 
 __all__ = ["Engine"]
@@ -107,7 +107,7 @@ class Engine:
         self._store.add_task(task_id, template, self._now())
         return task_id
 
-    async def finalize(self, task_id: str, request: FinalizeRequest) -> None:
+    async def finalize(self, task_id: str, request: Finalize) -> None:
         """Accepts the input of a reserved task, which then runs as soon as there is a slot.
 
         Raises:
@@ -123,7 +123,7 @@ class Engine:
         record = self._startable(task_id)  # it may have been started or aborted meanwhile
         self._store.accept(task_id, request, self._now())
         if not self._stopped:  # else the next server on the same file runs it
-            run = self._add_run(TaskState(replace(record, request=request)))
+            run = self._add_run(LoggedTask(replace(record, request=request)))
             with run.guard():
                 run.go()
 
@@ -210,7 +210,7 @@ class Engine:
             raise UnknownTaskError("There is no task with this id")
         return record
 
-    def state(self, task_id: str) -> TaskState:
+    def state(self, task_id: str) -> LoggedTask:
         """Returns a task as it is now.
 
         Raises:
@@ -218,10 +218,10 @@ class Engine:
         """
         return fold(self.record(task_id), self._store.all_events(task_id))
 
-    def newest(self, limit: int) -> list[tuple[TaskState, str]]:
+    def newest(self, limit: int) -> list[tuple[LoggedTask, str]]:
         """Returns the tasks that were prepared last, newest first, with when; without what is in their events."""
         return [
-            (TaskState(record, started=last is not None, ended_by=last if last in TERMINAL else None), at)
+            (LoggedTask(record, started=last is not None, ended_by=last if last in TERMINAL else None), at)
             for record, at, last in self._store.newest(limit)
         ]
 
@@ -229,7 +229,7 @@ class Engine:
         """Yields all events of a task so far."""
         return self._store.all_events(task_id)
 
-    def tasks(self, template: str | None = None) -> list[TaskState]:
+    def tasks(self, template: str | None = None) -> list[LoggedTask]:
         """Returns the tasks that were started, of one template or of all, in the order in which they were."""
         return [self.state(record.id) for record in self._store.tasks(template)]
 
@@ -272,7 +272,7 @@ class Engine:
         if graph.input_schema is not None:
             check_input(graph.name, graph.input_schema, input_value)
         above = parent.record
-        request = FinalizeRequest(None, compact(input_value), parent.urgency.priority, require_ack=False)
+        request = Finalize(None, compact(input_value), parent.urgency.priority, require_ack=False)
         record = TaskRecord(
             str(uuid.uuid4()),
             graph.name,
@@ -284,7 +284,7 @@ class Engine:
             parent_node=node.key,
         )
         self._store.add_subtask(record, self._now())
-        run = self._add_run(TaskState(record))
+        run = self._add_run(LoggedTask(record))
         with run.guard():
             run.go()
 
@@ -326,7 +326,7 @@ class Engine:
             found[child.parent_node or ""] = outcome
         return found
 
-    def _add_run(self, state: TaskState) -> Run:
+    def _add_run(self, state: LoggedTask) -> Run:
         record = state.record
         # The nodes of a sub task are as old as the task at the top, so that this one comes to its end.
         top = self._runs.get(record.root_id) if record.root_id else None

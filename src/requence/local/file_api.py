@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from requence.local.answers import discarded, json_answer, segment, text, too_large
 from requence.local.connection import hang_up
+from requence.local.contract import path
 from requence.local.files import BrokenOffError, Files, Stored, TooLargeError
 from requence.local.refusals import InvalidRequestError, NotNowError, UnknownKeyError
 
@@ -46,8 +47,8 @@ class FileApi:
     def urls(self, base: str, task_id: str) -> dict[str, str]:
         """Returns where the files and streams of a task's input go to."""
         return {
-            "uploadUrl": f"{base}/files/upload/{self._keys.make('upload', task_id)}",
-            "streamUrl": f"{base}/streams/register/{self._keys.make('register', task_id)}",
+            "uploadUrl": base + path("upload_file", key=self._keys.make("upload", task_id)),
+            "streamUrl": base + path("register_stream", key=self._keys.make("register", task_id)),
         }
 
     async def upload(self, request: Request, base: str) -> Response:
@@ -68,7 +69,7 @@ class FileApi:
             return too_large("The content", limit)
         except OSError as error:
             raise NotNowError(f"The content cannot be kept: {error.strerror}") from error
-        url = f"{base}/files/{self._keys.make('files', file_id)}"
+        url = base + path("download_file", key=self._keys.make("files", file_id))
         return json_answer({"url": url, "mime": mime, "size": size})
 
     async def download(self, request: Request) -> Response:
@@ -84,7 +85,8 @@ class FileApi:
         task_id = self._task(request, "register")
         mime = _mime(request)
         stream_id = self._files.register(task_id, mime, self._files.capped(_cap(request)))
-        return json_answer({"url": f"{base}/streams/{self._keys.make('streams', stream_id)}", "mime": mime})
+        url = base + path("send_stream", key=self._keys.make("streams", stream_id))
+        return json_answer({"url": url, "mime": mime})
 
     async def send(self, request: Request) -> Response:
         """Takes the bytes of a stream."""

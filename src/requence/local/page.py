@@ -14,7 +14,7 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response
 
 from requence.local.events import Event
-from requence.local.state import TaskState
+from requence.local.state import LoggedTask
 
 __all__ = ["LIST", "STYLE_PATH", "key", "listing", "response", "style"]
 
@@ -101,7 +101,7 @@ def style() -> Response:
     return Response(text, media_type="text/css", headers={"X-Content-Type-Options": "nosniff"})
 
 
-def response(state: TaskState, events: Iterable[Event]) -> Response:
+def response(state: LoggedTask, events: Iterable[Event]) -> Response:
     """Returns the page of a task.
 
     Args:
@@ -127,7 +127,7 @@ def response(state: TaskState, events: Iterable[Event]) -> Response:
     return HTMLResponse(text.encode("utf-8", "replace"), headers=_HEADERS)
 
 
-def listing(tasks: Sequence[tuple[TaskState, str]], secret: str) -> Response:
+def listing(tasks: Sequence[tuple[LoggedTask, str]], secret: str) -> Response:
     """Returns the page with the list of tasks, each with the key of its own page.
 
     Args:
@@ -143,7 +143,7 @@ def listing(tasks: Sequence[tuple[TaskState, str]], secret: str) -> Response:
     return HTMLResponse(text.encode("utf-8", "replace"), headers=_HEADERS)
 
 
-def _listed(state: TaskState, at: str, task_key: str) -> str:
+def _listed(state: LoggedTask, at: str, task_key: str) -> str:
     record = state.record
     name = escape(record.display_name)
     template = "" if record.display_name == record.template else f" {escape(record.template)}"
@@ -154,7 +154,7 @@ def _listed(state: TaskState, at: str, task_key: str) -> str:
     )
 
 
-def _sections(state: TaskState) -> Iterator[str]:
+def _sections(state: LoggedTask) -> Iterator[str]:
     if state.ended_by == "taskEnd":
         yield _section("Result", _json(state.result))
     elif state.ended_by is not None:

@@ -14,11 +14,11 @@ from requence.local.json_values import MAX_DEPTH, compact, is_too_deep
 from requence.local.refusals import InvalidRequestError
 from requence.local.schemas import shortened
 
-__all__ = ["FinalizeRequest", "WatchRequest", "read_json"]
+__all__ = ["Finalize", "Watch", "read_json"]
 
 
 @dataclass(frozen=True, slots=True)
-class FinalizeRequest:
+class Finalize:
     """The body of finalize.
 
     Attributes:
@@ -39,7 +39,7 @@ class FinalizeRequest:
         return json.loads(self.input_text)
 
     @classmethod
-    def from_body(cls, body: bytes, fetch: Callable[[str], bytes]) -> FinalizeRequest:
+    def from_body(cls, body: bytes, fetch: Callable[[str], bytes]) -> Finalize:
         """Reads the body of a request. A claim check in place of one of its values is resolved first.
 
         Args:
@@ -55,7 +55,7 @@ class FinalizeRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchRequest:
+class Watch:
     """The body of watch, and of watch-all.
 
     Attributes:
@@ -67,7 +67,7 @@ class WatchRequest:
     since: str
 
     @classmethod
-    def from_body(cls, body: bytes, *, of_all: bool) -> WatchRequest:
+    def from_body(cls, body: bytes, *, of_all: bool) -> Watch:
         """Reads the body of a request.
 
         Args:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from requence.local import events
-from requence.local.context import DebugLog, Desk, NodeContext, NodeData
+from requence.local.context import DataByAlias, DebugLog, Desk, NodeContext
 from requence.local.events import Draft
 from requence.local.graph import Ending, Graph, NodeKind, NodePlan, Outcome, received
 from requence.local.json_values import compact
@@ -19,7 +19,7 @@ from requence.local.refusals import InvalidRequestError
 from requence.local.schemas import result_misfit
 from requence.local.shared import Owner, Shared
 from requence.local.slots import Urgency
-from requence.local.state import TaskState
+from requence.local.state import LoggedTask
 
 __all__ = ["Run", "subtask_outcome"]
 
@@ -40,7 +40,7 @@ class Run:
         urgency: What decides when its nodes get a place.
     """
 
-    def __init__(self, state: TaskState, graph: Graph, age: int, shared: Shared, owner: Owner) -> None:
+    def __init__(self, state: LoggedTask, graph: Graph, age: int, shared: Shared, owner: Owner) -> None:
         if state.record.request is None:
             raise ValueError("only a finalized task can run")
         self.record = state.record
@@ -167,7 +167,7 @@ class Run:
             input=self._received(node),
             task_input=json.loads(self._input),
             task_id=self.record.id,
-            node_data=NodeData(shown),
+            node_data=DataByAlias(shown),
             debug=self._debug,
             terminated=terminated,
             configuration=json.loads(node.configuration),

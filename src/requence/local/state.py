@@ -12,7 +12,7 @@ from requence.local.graph import Outcome
 from requence.local.json_values import compact
 from requence.local.store import TaskRecord
 
-__all__ = ["TaskState", "fold"]
+__all__ = ["LoggedTask", "fold"]
 
 _FINAL = {"taskEnd": "successful", "taskError": "failed", "taskAborted": "stopped"}
 _TEXTS = {
@@ -25,7 +25,7 @@ _TEXTS = {
 
 
 @dataclass(slots=True)
-class TaskState:
+class LoggedTask:
     """What the log says about a task.
 
     Attributes:
@@ -93,9 +93,9 @@ class TaskState:
         )
 
 
-def fold(record: TaskRecord, events: Iterable[Event]) -> TaskState:
+def fold(record: TaskRecord, events: Iterable[Event]) -> LoggedTask:
     """Returns the state of a task after these events, which are all events of its log."""
-    state = TaskState(record)
+    state = LoggedTask(record)
     delivered: dict[str, dict[str | None, str]] = {}
     for event in events:
         payload: dict[str, Any] = json.loads(event.payload)
@@ -116,7 +116,7 @@ def fold(record: TaskRecord, events: Iterable[Event]) -> TaskState:
 
 
 def _fold_node(
-    state: TaskState, delivered: dict[str, dict[str | None, str]], name: str, payload: dict[str, Any]
+    state: LoggedTask, delivered: dict[str, dict[str | None, str]], name: str, payload: dict[str, Any]
 ) -> None:
     alias: str | None = payload["node"].get("alias")
     key: str = payload["node"]["id"] if alias is None else alias

@@ -18,7 +18,7 @@ from requence.local.events import TERMINAL, Event, Stamped
 from requence.local.files import Files
 from requence.local.json_values import compact
 from requence.local.keys import Keys
-from requence.local.requests import FinalizeRequest
+from requence.local.requests import Finalize
 from requence.local.waits import Waits
 
 __all__ = ["Store", "TaskRecord"]
@@ -48,7 +48,7 @@ class TaskRecord:
 
     id: str
     template: str
-    request: FinalizeRequest | None
+    request: Finalize | None
     acked: bool
     protected: bool
     root_id: str | None = None
@@ -126,7 +126,7 @@ class Store:
             ),
         )
 
-    def accept(self, task_id: str, request: FinalizeRequest, at: str) -> None:
+    def accept(self, task_id: str, request: Finalize, at: str) -> None:
         """Writes down that a task is to run."""
         self.writer.execute(
             """UPDATE tasks SET name = ?, input = ?, priority = ?, require_ack = ?, finalized_at = ?
@@ -301,7 +301,7 @@ class Store:
             position = batch[-1].position
 
 
-def _columns(request: FinalizeRequest) -> tuple[str | None, str, int, bool]:
+def _columns(request: Finalize) -> tuple[str | None, str, int, bool]:
     # The name as JSON text, too: it may hold a lone surrogate, which does not fit into SQLite as it is.
     name = None if request.name is None else compact(request.name)
     return name, request.input_text, request.priority, request.require_ack
@@ -312,5 +312,5 @@ def _task(row: tuple[Any, ...]) -> TaskRecord:
     request = None
     if accepted:
         named = None if name is None else json.loads(name)
-        request = FinalizeRequest(named, input_text, priority, bool(require_ack))
+        request = Finalize(named, input_text, priority, bool(require_ack))
     return TaskRecord(task_id, template, request, bool(acked), bool(protected), *family)

@@ -14,7 +14,7 @@ from requence.exceptions import ConfigurationError
 from requence.local.context import NodeContext
 from requence.local.graph import Graph
 from requence.local.json_values import NotJsonError, encode
-from requence.local.state import TaskState
+from requence.local.state import LoggedTask
 from requence.local.template import TaskTemplate
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class ServerClock:
             raise ConfigurationError(f"The clock cannot be moved on by {seconds:g} seconds") from None
 
 
-def started_task(state: TaskState) -> StartedTask:
+def started_task(state: LoggedTask) -> StartedTask:
     """Returns what a test wants to know of a task that was started."""
     record, request = state.record, state.record.request
     if request is None:

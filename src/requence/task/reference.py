@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from urllib.parse import unquote, urlsplit
 
 from requence._json import as_object
 from requence.exceptions import ConfigurationError
 from requence.task.arguments import check_identifier, check_optional_text
 
 __all__ = ["TaskRef", "reference_at"]
-
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +72,6 @@ class TaskRef:
             raise ConfigurationError(f"This is no TaskRef: {' and '.join(missing)} missing")
         return cls(**{field.name: content[field.name] for field in fields(cls) if field.name in content})
 
-    @property
-    def trusted_watch_url(self) -> str | None:
-        """The watch URL, if it is at the same host as the service, and none of its other operations."""
-        if self.watch_url is None or _origin(self.watch_url) != _origin(self.base_url):
-            return None
-        path = unquote(urlsplit(self.watch_url).path).lower()
-        operations = f"{urlsplit(self.base_url).path}/task/".lower()
-        plain = path == unquote(path) and not {"", ".", ".."} & set(path.split("/")[1:])
-        other = path.startswith(operations) and not path.startswith(f"{operations}watch/")
-        return self.watch_url if plain and not other else None
-
 
 def reference_at(base_url: str, task: object) -> TaskRef:
     """Returns a reference to a task of the service at `base_url`, from one or from the task's id.
@@ -101,11 +87,3 @@ def reference_at(base_url: str, task: object) -> TaskRef:
             hint="give a token of the service that runs the task",
         )
     return task
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return "", None, None

@@ -230,6 +230,7 @@ class Run:
 
     def _make_start(self) -> Start | Attached:
         from requence._transport.api import Api, Started
+        from requence._transport.watch_url import trusted_watch_url
         from requence.task.attached import Attached
         from requence.task.start import Start
 
@@ -237,7 +238,8 @@ class Run:
         if self._before_fork is not None:
             return Attached(api, self._before_fork)
         if isinstance(of, TaskRef):
-            return Attached(api, Started(of.task_id, watch_url=of.trusted_watch_url, url=of.task_url))
+            watch_url = trusted_watch_url(of.watch_url, of.base_url)
+            return Attached(api, Started(of.task_id, watch_url=watch_url, url=of.task_url))
         return Start(api, of, self._io.loop)
 
     async def _followed(self) -> Follow:
