@@ -72,10 +72,10 @@ spec: $(VENV)/.dev
 	  echo "skipped the contract's lint: it needs npx (install Node.js 20 or newer)"; \
 	fi
 
-regen: ## compile openapi/requence.yaml into generated/
+regen: ## compile openapi/requence.yaml into generated/ and docs/protocol.md
 	@scripts/regen.sh
 
-regen-check: ## fail if generated/ is not what the contract says
+regen-check: ## fail if generated/ or docs/protocol.md is not what the contract says
 	@scripts/regen.sh --check
 
 relock: $(VENV)/.dev ## lock the generator and all under it, with hashes, from openapi/requirements.in: make relock [UPGRADE=1]

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Compiles the contract, openapi/requence.yaml, into the package generated/requence_api.
+# Compiles the contract, openapi/requence.yaml, into the package generated/requence_api and the page docs/protocol.md.
 #
-#   scripts/regen.sh            write the package
-#   scripts/regen.sh --check    compare it with what the contract says; 1 if they differ
+#   scripts/regen.sh            write both
+#   scripts/regen.sh --check    compare them with what the contract says; 1 if they differ
 #
 # Environment: PYTHON (default python3, at least 3.11), REGEN_VENV (where the tools live), REGEN_TOOLS (another folder
 # with requirements.txt, generator.yaml and templates), REQUENCE_SPEC (another contract), REQUENCE_GENERATED (another
-# folder to hold the package).
+# folder to hold the package), REQUENCE_PAGE (another page; by default docs/protocol.md beside that folder).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -16,6 +16,7 @@ venv=${REGEN_VENV:-$root/.regen-venv}
 tools=${REGEN_TOOLS:-$root/openapi}
 spec=${REQUENCE_SPEC:-$root/openapi/requence.yaml}
 generated=${REQUENCE_GENERATED:-$root/generated}
+page=${REQUENCE_PAGE:-$(dirname "$generated")/docs/protocol.md}
 target=$generated/$name
 
 die() {
@@ -120,9 +121,24 @@ same() {
   diff -r -u -N -x __pycache__ "$target" "$fresh"
 }
 
+# The page is made of the package's own copy of the contract. Whether it can be made is seen before anything is written.
+show() {
+  PYTHONUTF8=1 "$venv/bin/python" -B "$root/scripts/protocol_page.py" "$@"
+}
+show "$fresh/openapi.json" "$work/protocol.md" >/dev/null ||
+  die "there can be no protocol page for $spec as it is (see above); $target is unchanged"
+
 if [ -n "$check" ]; then
-  same || die "$target is not what $spec says (- is there, + should be). Run: make regen"
-elif [ -d "$target" ] && same >/dev/null; then
+  wrong=0
+  same || {
+    echo "regen: $target is not what $spec says (- is there, + should be). Run: make regen" >&2
+    wrong=1
+  }
+  show "$fresh/openapi.json" "$page" --check || wrong=1
+  exit $wrong
+fi
+
+if [ -d "$target" ] && same >/dev/null; then
   echo "regen: $target is up to date"
 else
   mkdir -p "$generated"
@@ -135,3 +151,4 @@ else
   mv "$beside/new" "$target"
   echo "regen: wrote $target"
 fi
+show "$target/openapi.json" "$page"
