@@ -170,6 +170,25 @@ def test_every_event_has_a_schema(contract: dict[str, Any]) -> None:
         assert contract["components"]["schemas"][schema]["examples"], schema
 
 
+def test_links_lead_to_operations_with_all_that_their_paths_need(contract: dict[str, Any]) -> None:
+    """A link whose target or parameter is misspelt is passed over by the tools that follow links."""
+    parameters = {name: path_parameters(contract, operation) for name, operation in operations(contract)}
+    used: set[str] = set()
+    for name, operation in operations(contract):
+        for response in operation["responses"].values():
+            for title, reference in resolve(contract, response).get("links", {}).items():
+                link = resolve(contract, reference)
+                assert set(link["parameters"]) == parameters[link["operationId"]], f"{name}, {title}"
+                used.add(link["operationId"])
+    # These begin something, and need no answer.
+    assert used == set(OPERATIONS) - {"prepare_task", "watch_all_tasks", "get_python_types"}
+
+
+def path_parameters(contract: dict[str, Any], operation: dict[str, Any]) -> set[str]:
+    described = (resolve(contract, each) for each in operation.get("parameters", []))
+    return {each["name"] for each in described if each["in"] == "path"}
+
+
 def test_examples_meet_their_schemas(contract: dict[str, Any]) -> None:
     """Readers copy examples; a wrong one teaches a wrong protocol."""
     found = list(examples(contract))
