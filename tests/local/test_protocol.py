@@ -126,19 +126,29 @@ def test_an_unknown_task_is_404(api: Api, operation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/"),
-        ("POST", "/task"),
-        ("DELETE", "/task/x"),
-        ("GET", "/task/prepare/free"),
-        ("POST", "/task/a/b/c"),
-    ],
+    ("method", "path"), [("GET", "/"), ("POST", "/task"), ("POST", "/task/a/b/c"), ("GET", "/task/x/")]
 )
-def test_an_unknown_path_or_method_is_404(api: Api, method: str, path: str) -> None:
+def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
     answer = api.http.request(method, path)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("DELETE", "/task/x", "GET, HEAD"),
+        ("GET", "/task/prepare/free", "POST"),
+        ("OPTIONS", "/task/watch-all", "POST"),
+        ("POST", "/task/types/python", "GET, HEAD"),
+        ("PUT", "/streams/x", "GET, HEAD, POST"),
+    ],
+)
+def test_another_method_is_405_and_told_which_would_do(api: Api, method: str, path: str, allow: str) -> None:
+    answer = api.http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.text == f"{path} does not take {method}, only {allow}"
 
 
 def body(**changes: object) -> dict[str, object]:

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import math
 import sqlite3
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -13,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from requence.exceptions import UsageError
@@ -124,7 +126,8 @@ class TaskApi:
             beside("GET", page.STYLE_PATH, self._style),
         ]
         app = Starlette(
-            routes=routes, exception_handlers={HTTPException: _nowhere, ClientDisconnect: _unheard}
+            routes=routes,
+            exception_handlers={405: _wrong_method, HTTPException: _nowhere, ClientDisconnect: _unheard},
         )
         app.router.redirect_slashes = False
         return Gate(app, self._address)
@@ -260,6 +263,17 @@ class TaskApi:
 
 async def _nowhere(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
     return text(404, f"There is nothing at {request.method} {request.url.path}")
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
+    allow = ", ".join(sorted(_methods_at(request.scope["path"], request.app.routes)))
+    return text(405, f"{request.url.path} does not take {request.method}, only {allow}", {"Allow": allow})
+
+
+def _methods_at(path: str, routes: Iterable[BaseRoute]) -> set[str]:
+    """Returns what a path takes: all routes of the first pattern that fits, where Starlette names one route's."""
+    at_path = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return {method for route in at_path if route.path == at_path[0].path for method in route.methods or ()}
 
 
 async def _unheard(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
