@@ -143,8 +143,10 @@ def test_the_limits_count_and_so_does_the_cap_that_the_sender_asks_for(
     assert stranger.post(url, content=b"x" * 11, headers={"file-size": "10"}).status_code == 413
     assert uploaded(stranger, url, b"x" * 10, **{"file-size": "10"})["size"] == 10
     # A larger cap does not lift the limit.
-    over = {"file-size": str(LIMIT * 2)}
-    assert stranger.post(url, content=b"x" * (LIMIT + 1), headers=over).status_code == 413
+    for cap in (str(LIMIT * 2), "9" * 5000):
+        over = {"file-size": cap}
+        assert stranger.post(url, content=b"x" * (LIMIT + 1), headers=over).status_code == 413
+        assert stranger.post(url, content=b"x", headers=over).status_code == 200
 
     def unannounced() -> Iterator[bytes]:
         for _ in range(LIMIT // 1000 + 1):
@@ -155,7 +157,7 @@ def test_the_limits_count_and_so_does_the_cap_that_the_sender_asks_for(
     assert str(LIMIT) in refused.text
 
 
-@pytest.mark.parametrize("cap", ["", "-1", "1.5", "ten", "1e3", "9" * 30])
+@pytest.mark.parametrize("cap", ["", "-1", "1.5", "ten", "1e3"])
 def test_a_cap_that_is_no_number_is_400(api: Api, stranger: httpx.Client, cap: str) -> None:
     prepared = Prepared(api)
     for url in (prepared.upload_url, prepared.stream_url):

@@ -18,6 +18,7 @@ __all__ = ["FileApi"]
 
 _PAUSE_SECONDS = 15.0
 _MIME_CHARACTERS = 255
+_LIMIT_DIGITS = 18
 _PROTOCOL = "x-requence-stream-protocol"
 _FRAMED = "framed"
 _DATA, _END, _TRUNCATED = 0, 1, 2
@@ -154,9 +155,10 @@ def _cap(request: Request) -> int | None:
     if given is None:
         return None
     # Not `isdigit`, which is also true of digits that `int` does not take.
-    if not given.isdecimal() or not given.isascii() or len(given) > 18:
+    if not given.isdecimal() or not given.isascii():
         raise InvalidRequestError("file-size: must be a whole number of bytes, the cap for the content")
-    return int(given)
+    digits = given.lstrip("0") or "0"
+    return int(digits) if len(digits) <= _LIMIT_DIGITS else None  # a cap above any limit is none
 
 
 def _announced(request: Request) -> int:
