@@ -2,12 +2,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CONTRACT_VENV := $(VENV)-contract
+CONTRACT_BIN := $(CONTRACT_VENV)/bin
 DEMO_DB ?= .requence/demo.db
 DEMO := local examples/document_digest.py --db '$(DEMO_DB)' $(if $(PORT),--port $(PORT))
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test test-all soak bench check format lint types imports spec regen regen-check relock clean
+.PHONY: help demo local test test-all contract soak bench check format lint types imports spec regen regen-check \
+  relock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +28,13 @@ $(VENV)/.dev: $(VENV)/.package
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
+$(CONTRACT_VENV)/.made: pyproject.toml
+	@echo "setting up $(CONTRACT_VENV) (once)"
+	@$(PYTHON) -m venv --clear $(CONTRACT_VENV)
+	@$(CONTRACT_BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(CONTRACT_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group contract
+	@touch $@
+
 export DOC
 demo: $(VENV)/.package ## run the example on real input: make demo [DOC=path/to/a/text.md] [PORT=…]
 	@$(BIN)/requence $(DEMO) -- $(BIN)/python examples/quickstart.py $(if $(DOC),"$$DOC")
@@ -38,6 +48,9 @@ test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream']
 
 test-all: $(VENV)/.dev ## run the tests on every Python found (3.11, 3.12, 3.13)
 	@$(BIN)/nox
+
+contract: $(CONTRACT_VENV)/.made ## hold the local server against the contract with generated requests: make contract [ARGS='-x']
+	@$(CONTRACT_BIN)/python -m pytest tests/contract_fuzz $(ARGS)
 
 soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, and kill servers, and count what is lost: make soak [CUTS=10000 EXITS=100 KILLS=50]
 	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))
@@ -83,4 +96,4 @@ relock: $(VENV)/.dev ## lock the generator and all under it, with hashes, from o
 	@scripts/relock.sh $(BIN)/uv $(if $(UPGRADE),--upgrade)
 
 clean: ## remove environments, caches and the demo's data
-	@rm -rf $(VENV) .regen-venv .venv-published .venv-published.lock .nox .requence build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(CONTRACT_VENV) .regen-venv .venv-published .venv-published.lock .nox .requence build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
