@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -13,7 +13,7 @@ WATCH = "/task/watch/{task_id}"
 LAST_SEGMENT = "#regex:/([^/]+)$"  # what schemathesis has beyond the runtime expressions of OpenAPI
 
 
-def narrowed(contract: dict[str, Any]) -> dict[str, Any]:
+def narrowed(contract: dict[str, Any], ended: Sequence[str] = ()) -> dict[str, Any]:
     """Returns a copy of the contract that says no more than what is agreed of the local server.
 
     - The classes 4XX and 5XX stand for the hosted service: only `x-local-statuses` are left of the answers.
@@ -21,9 +21,13 @@ def narrowed(contract: dict[str, Any]) -> dict[str, Any]:
     - Links that stand for a whole URL name the part of it that the path has.
     - Watch takes a `key`: schemathesis would put ids of its own choice into a `task_id`, also those of tasks that
       are not started, whose streams stay open.
+
+    Args:
+        contract: The contract.
+        ended: Ids of tasks that have ended, each to be watched from its beginning, for one.
     """
     spec = deepcopy(contract)
-    _rename_parameter(spec, WATCH, "key")
+    _rename_parameter(spec, WATCH, "key", ended)
     for operation in _operations(spec):
         answers = operation["responses"]
         operation["responses"] = {
@@ -65,12 +69,16 @@ def _resolved(spec: dict[str, Any], link: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def _rename_parameter(spec: dict[str, Any], path: str, name: str) -> None:
+def _rename_parameter(spec: dict[str, Any], path: str, name: str, values: Sequence[str]) -> None:
     """Gives an operation, and the link to it, another name for the only parameter of its path."""
     methods = spec["paths"].pop(path)
     spec["paths"][re.sub(r"\{\w+\}", f"{{{name}}}", path)] = methods
     [operation] = methods.values()
-    operation["parameters"] = [{**spec["components"]["parameters"]["TaskId"], "name": name}]
+    # Examples of parameters and bodies are sent in pairs: with each value twice, both bodies are sent with each.
+    examples = {str(number): {"value": values[number // 2]} for number in range(2 * len(values))}
+    described = {**spec["components"]["parameters"]["TaskId"], "name": name, "examples": examples}
+    del described["example"]
+    operation["parameters"] = [described]
     for link in spec["components"]["links"].values():
         if link["operationId"] == operation["operationId"]:
             [expression] = link["parameters"].values()
