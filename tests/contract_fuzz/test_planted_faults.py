@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from requence.local.events import Event, frame
 pytestmark = pytest.mark.timeout(180)
 
 
-def without_update_id(event: Event) -> bytes:
-    return frame(event).replace(b'"updateId":', b'"updateID":')
+def without_update_id(event: Event) -> Iterator[bytes]:
+    yield b"".join(frame(event)).replace(b'"updateId":', b'"updateID":')
 
 
 def numbers_for_files(signatures: object) -> dict[str, int]:

@@ -14,7 +14,7 @@ import pytest
 from tests.local.api import Api, Connect
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
-from requence.local.requests import FinalizeRequest
+from requence.local.requests import Finalize
 from requence.local.store import Store
 
 EVIL = "</pre><script>alert(1)</script><img src=x onerror=alert(2)> \" ' &"
@@ -215,7 +215,7 @@ def test_the_list_reads_no_inputs() -> None:
     with closing(Store(None)) as store:
         store.add_task("one", "t", "2026-01-31T12:00:00.000000Z")
         store.add_task("two", "t", "2026-01-31T12:00:01.000000Z")
-        request = FinalizeRequest("a name", '"large"', 5, require_ack=False)
+        request = Finalize("a name", '"large"', 5, require_ack=False)
         store.accept("two", request, "2026-01-31T12:00:02.000000Z")
         (second, *_), (first, *_) = store.newest(2)
         assert first.request is None
