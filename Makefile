@@ -6,10 +6,11 @@ CONTRACT_VENV := $(VENV)-contract
 CONTRACT_BIN := $(CONTRACT_VENV)/bin
 DEMO_DB ?= .requence/demo.db
 DEMO := local examples/document_digest.py --db '$(DEMO_DB)' $(if $(PORT),--port $(PORT))
+CLIENT_TESTS := tests/task tests/stream tests/transport tests/process
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test test-all contract soak bench check format lint types imports spec regen regen-check \
+.PHONY: help demo local test test-all contract contract-server contract-client soak bench check format lint types imports spec regen regen-check \
   relock clean
 
 help: ## show this list
@@ -49,8 +50,14 @@ test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream']
 test-all: $(VENV)/.dev ## run the tests on every Python found (3.11, 3.12, 3.13)
 	@$(BIN)/nox
 
-contract: $(CONTRACT_VENV)/.made ## hold the local server against the contract with generated requests: make contract [ARGS='-x']
+contract: contract-server contract-client ## hold server and client against the contract: make contract [ARGS='-x']
+
+contract-server: $(CONTRACT_VENV)/.made ## the local server, with generated requests
 	@$(CONTRACT_BIN)/python -m pytest tests/contract_fuzz $(ARGS)
+
+contract-client: $(CONTRACT_VENV)/.made ## the client: its tests once more, with all that is sent and answered in them checked
+	@$(CONTRACT_BIN)/python -m pytest tests/contract_client $(ARGS)
+	@$(CONTRACT_BIN)/python -m pytest -p tests.contract_client.watching --whole-suite $(CLIENT_TESTS) $(ARGS)
 
 soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, and kill servers, and count what is lost: make soak [CUTS=10000 EXITS=100 KILLS=50]
 	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import greeting
 from tests.process.children import run, run_python
 from tests.process.conftest import Notes
-from tests.scripted_server import Answer, Gate, ScriptedServer, Stream
+from tests.scripted_server import Answer, Gate, ScriptedServer, Stream, event
 
 from requence._token import encode_access_token
 from requence.local import LocalServer
@@ -207,7 +207,7 @@ def test_streams_do_not_hold_the_end_of_a_script_up() -> None:
         next(updates)
         """
     with ScriptedServer() as server:
-        server.always("watch", Stream([b"id: 1\nevent: taskStart\ndata: {}\n\n"], end="open"))
+        server.always("watch", Stream([event(1, "taskStart")], end="open"))
         began = time.monotonic()
         done = run(script, server.access_token, strict=False)
         took = time.monotonic() - began

@@ -165,6 +165,7 @@ class Log:
             position = max(position, 1)  # so that one can begin before the first
         for index in range(script.events):
             name, payload = self._happening(index, dice)
+            payload["timestamp"] = "2026-01-31T12:00:00.250Z"
             if script.numbering in ("update ids", "mixed"):
                 payload["updateId"] = f"{script.seed}-{index}"
             if index in large:

@@ -27,6 +27,7 @@ from requence.task import (
 from requence.task.updates import TaskEnd, UnknownUpdate
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(
     "data",
     [b"{half", b"", b"[1]", b"null", b"NaN", b"[" * 100_000],
@@ -76,6 +77,7 @@ def test_several_damaged_events_without_ids(server: ScriptedServer, caplog: pyte
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 2
 
 
+@pytest.mark.breaks_contract
 def test_damage_that_looks_different_each_time_does_not_hide_the_end(server: ScriptedServer) -> None:
     """Without an id it cannot be known to be the same, so it is never passed over; but the task is asked for."""
     numbers = itertools.count()
@@ -98,6 +100,7 @@ def test_damage_that_looks_different_each_time_does_not_hide_the_end(server: Scr
     assert len(server.calls("watch")) == 1 + 4 + 4 + 4
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize("position", [b"", b"id: 2\n"], ids=["no id", "id"])
 async def test_a_damaged_last_update_fails_the_result(server: ScriptedServer, position: bytes) -> None:
     server.always("watch", Stream([FIRST, position + b"event: taskEnd\ndata: {\n\n"], end="open"))
@@ -115,6 +118,7 @@ def test_half_a_surrogate_pair_is_no_damage(server: ScriptedServer) -> None:
     assert Task("t", client=server.client).sync.result.result == "cut \ud83d"
 
 
+@pytest.mark.breaks_contract
 def test_unknown_events_are_passed_on(server: ScriptedServer) -> None:
     server.script(
         "watch",
@@ -151,6 +155,7 @@ def test_a_strange_reference_stays_a_plain_object(server: ScriptedServer, refere
     assert task.sync.result.result == reference
 
 
+@pytest.mark.breaks_contract
 def test_the_type_inside_an_event_wins_over_its_name(server: ScriptedServer) -> None:
     server.script("watch", Stream([event(1, "message", type="taskEnd", result="done")], end="open"))
     assert Task("t", client=server.client).sync.result.result == "done"

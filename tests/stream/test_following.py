@@ -129,6 +129,7 @@ def test_a_replay_of_the_whole_log_drops_what_was_seen(server: ScriptedServer) -
     assert positions(list(Task("t", client=server.client).sync.updates)) == [1, 2, 3]
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize("update_ids", [True, False])
 def test_a_log_without_ids_gives_everything_once(server: ScriptedServer, update_ids: bool) -> None:
     def numbered(number: int) -> dict[str, Any]:
@@ -148,6 +149,7 @@ def test_a_log_without_ids_gives_everything_once(server: ScriptedServer, update_
     assert bodies(server) == [{"since": None}] * 3
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize("update_id", ["", None, 7], ids=repr)
 def test_an_update_id_that_is_none_tells_no_events_apart(server: ScriptedServer, update_id: Any) -> None:
     log = [
@@ -187,6 +189,7 @@ def test_the_end_of_a_sub_task_is_not_the_end(server: ScriptedServer) -> None:
 # What ends a stream without a terminal update
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -369,6 +372,7 @@ def test_updates_logged_before_the_service_was_asked_are_not_lost(server: Script
     assert not updates[-1].synthetic
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize("answer", [Answer(500), Answer(503), Answer(200, "?"), Lose()], ids=repr)
 def test_a_service_that_cannot_be_asked_now_is_followed_on(server: ScriptedServer, answer: Step) -> None:
     server.script("watch", Stream(), from_position(*LOG))
@@ -454,6 +458,7 @@ def test_a_task_that_ended_while_its_stream_is_away(server: ScriptedServer) -> N
 # Tasks without a stream
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize("urls", [{}, None, {"watch": None, "show": None}, {"show": "http://page"}], ids=repr)
 async def test_a_task_without_a_stream(server: ScriptedServer, urls: dict[str, Any] | None) -> None:
     server.script("finalize", started(server, "task-1", urls=urls))

@@ -285,6 +285,7 @@ def test_a_passing_refusal_backs_off(server: ScriptedServer, status: int) -> Non
         assert heard.names() == ["on_reconnecting", "on_connect"]
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(
     ("answer", "error", "status"),
     [
@@ -360,6 +361,7 @@ def test_an_event_that_is_too_large(server: ScriptedServer) -> None:
     assert (caught.value.position, caught.value.limit, caught.value.task_id) == (1, 1000, None)
 
 
+@pytest.mark.breaks_contract
 def test_a_damaged_event_is_skipped_whatever_it_was(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:

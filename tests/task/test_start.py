@@ -236,6 +236,7 @@ def test_a_repetition_that_is_lost_too(server: ScriptedServer) -> None:
     assert len(server.calls("finalize")) == 2
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(
     ("answer", "requests"),
     [
@@ -320,6 +321,7 @@ def test_a_finalize_that_cannot_have_arrived_is_repeated(server: ScriptedServer)
 # Refusals
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -372,6 +374,7 @@ async def test_a_failure_that_somebody_awaits_is_not_logged(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -401,6 +404,7 @@ async def test_an_answer_to_prepare_that_is_not_understood(
     assert server.operations == ["prepare"]
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -445,6 +449,7 @@ def test_a_finalize_url_whose_host_can_be_none(server: ScriptedServer) -> None:
         _ = Task("t", client=server.client).sync.id
 
 
+@pytest.mark.breaks_contract
 @pytest.mark.parametrize(("status", "finalized"), [("running", 1), ("idle", 2)])
 def test_an_answer_to_finalize_that_is_not_the_services(
     server: ScriptedServer, status: str, finalized: int
@@ -595,6 +600,7 @@ async def test_an_aborted_task_is_not_finalized_again(server: ScriptedServer) ->
 # The branch
 
 
+@pytest.mark.breaks_contract
 def test_another_branch_is_warned_of_once(server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> None:
     first, second = f"draft-{uuid4()}", f"draft-{uuid4()}"
 
