@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
@@ -16,14 +17,21 @@ from tests.conftest import endless, failing, greeting
 from tests.local.api import Api, Connect, Received
 from tests.local.contract import EVENT_SCHEMAS, fits
 
-from requence.local import LocalServer, app
+from requence.local import LocalServer, NodeContext, TaskTemplate, app
 
 TERMINAL = ("taskEnd", "taskError", "taskAborted")
 
 
 @pytest.fixture
 def running() -> Iterator[LocalServer]:
-    with LocalServer(greeting(), failing(), endless()) as server:
+    retried, calls = TaskTemplate("retried"), Counter[str]()
+
+    @retried.node
+    def second_time(ctx: NodeContext) -> str:
+        calls[ctx.task_id] += 1
+        return "done" if calls[ctx.task_id] > 1 else ctx.retry(100)
+
+    with LocalServer(greeting(), failing(), endless(), retried) as server:
         yield server
 
 
@@ -77,9 +85,10 @@ def test_all_events_of_all_tasks_come_in_the_order_in_which_they_happened(api: A
 
 
 def test_every_event_fits_the_contract(api: Api) -> None:
-    _, _, lasting = [api.start(name, {}) for name in ("my-template", "failing", "endless")]
+    names = ("my-template", "failing", "retried", "endless")
+    *_, lasting = [api.start(name, {}) for name in names]
     with api.watch_all() as everything:
-        events = list(until_ended(everything, 2))
+        events = list(until_ended(everything, 3))
         api.post("abort", lasting)
         events += until_ended(everything, 1)
     assert {event.name for event in events} == set(EVENT_SCHEMAS)
