@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.contract.test_seam import TREE, calls
 from tests.scripted_server import (
     BEARER,
     Answer,
@@ -211,3 +212,10 @@ def test_watch_all(server: ScriptedServer, generated: AuthenticatedClient) -> No
 def sent(client: AuthenticatedClient, built: dict[str, Any]) -> httpx.Response:
     """Sends what the generated code has built, as its other operations do."""
     return client.get_httpx_client().request(**built)
+
+
+def test_each_operation_that_the_client_calls_is_compared() -> None:
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {
+        name for name in calls(TREE) if name.removesuffix("_task").removesuffix("_tasks") not in tests
+    } == set()
