@@ -206,6 +206,7 @@ def test_what_makes_no_sense_is_refused_at_once() -> None:
         lambda: faults.drop(True),
         lambda: faults.drop(times=0),
         lambda: faults.drop(operation="watching"),
+        lambda: faults.drop(2, operation="get"),
         lambda: faults.silence(operation="get"),
         lambda: faults.status(200),
         lambda: faults.status("500"),

@@ -206,6 +206,8 @@ class Faults:
                 f'template= makes no sense for "{operation}", which is not about one task'
             )
         _check_count("after", after, 0)
+        if after and operation not in get_args(StreamOperation):
+            raise ConfigurationError(f'after= makes no sense for "{operation}", which streams no events')
         if times is not None:
             _check_count("times", times, 1)
         fault = Fault(kind, operation, template, times, after=after, status=status, seconds=seconds)
