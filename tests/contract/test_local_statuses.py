@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from tests.conftest import greeting
+from tests.contract.existing import existing, templates
+from tests.local.api import Api
 
 from requence._token import decode_access_token
 from requence.local import LocalServer
@@ -92,3 +94,48 @@ def test_where_no_token_is_wanted_none_is_looked_at(
     """The key in the URL is what counts, and a wrong one is told nothing."""
     answers = {caller.status(method, path, b"x", bearer) for bearer in (None, "wrong", caller.bearer)}
     assert answers == {404}
+
+
+@pytest.fixture(scope="module")
+def sent() -> dict[str, set[int]]:
+    """The statuses of each operation's answers to a request for each reason that there is to refuse one."""
+    statuses: dict[str, set[int]] = {}
+    with LocalServer(*templates(), max_payload_size=1000) as server, Api(server.access_token) as api:
+        server.faults.end(operation="watch_all", times=None)
+        there = existing(api)
+
+        def send(name: str, body: bytes = b"", path: str = "", **headers: str) -> None:
+            [method] = [method for method, _, operation in OPERATIONS if operation["operationId"] == name]
+            kind = {"Content-Type": "application/json"}
+            answer = api.http.request(
+                method,
+                path or there.paths[name],
+                content=body,
+                headers={**kind, **{key.replace("_", "-"): value for key, value in headers.items()}},
+            )
+            statuses.setdefault(name, set()).add(answer.status_code)
+
+        for name, path in there.paths.items():
+            send(name, authorization="Bearer wrong")
+            send(name, path=f"{path.rpartition('/')[0]}/no-such-thing")
+        registered = api.http.post(there.paths["register_stream"], headers={"file-size": "0"}).json()["url"]
+        for name in ("upload_file", "register_stream"):
+            send(name, b"", file_size="x")
+        send("upload_file", b"x", file_size="0")
+        send("send_stream", b"x", registered)
+        for name in ("finalize_task", "watch_task", "watch_all_tasks"):
+            send(name, b"{")
+        send("finalize_task", b" " * 1001)
+        for name in there.paths:
+            send(name, there.bodies.get(name, b""))
+            send(name, there.bodies.get(name, b""))
+        api.post("abort", there.running)
+    return statuses
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=name)
+def test_every_status_of_the_list_is_answered(
+    sent: dict[str, set[int]], method: str, path: str, operation: dict[str, Any]
+) -> None:
+    """One that never comes would be waited for, and explained to readers, in vain."""
+    assert set(operation["x-local-statuses"]) - sent.get(operation["operationId"], set()) == set()

@@ -16,6 +16,8 @@ from requence.task.updates import BaseUpdate, UnknownUpdate, read_update
 
 # What updates have beside the fields of their event; `type` comes from the stream's own line.
 BESIDE = {"type"}
+# What they do, or know beside the event.
+OWN = {"context", "incomplete", "position", "synthetic", "to_dict", "with_context"}
 KINDS = sorted(EVENT_SCHEMAS)
 # By the names of JSON Schema. A schema without a type is any JSON.
 TYPES: dict[str, Any] = {
@@ -94,6 +96,9 @@ def resolved_response(contract: dict[str, Any], path: str) -> dict[str, Any]:
 def test_each_field_has_its_attribute_and_the_reverse(contract: dict[str, Any], kind: str) -> None:
     described = fields(contract, {"$ref": f"#/components/schemas/{EVENT_SCHEMAS[kind]}"})
     assert set(annotated(kind)) == set(described)
+    # Something that is computed would look like a field that is sent.
+    classes = [each for each in class_of(kind).__mro__ if issubclass(each, BaseUpdate)]
+    assert {name for each in classes for name in vars(each) if name[0] != "_"} == OWN
 
 
 @pytest.mark.parametrize("kind", KINDS)
