@@ -178,7 +178,7 @@ def test_each_field_and_parameter_of_a_request_is_sent() -> None:
 def test_what_is_not_sent_would_be_found(sent: str, expected: tuple[str, str]) -> None:
     text = SEAM.read_text("utf-8")
     assert sent in text
-    assert unsent(ast.parse(text.replace(sent, ")"))) == {expected}
+    assert unsent(ast.parse(text.replace(sent, ")"))) - unsent(TREE) == {expected}
 
 
 @pytest.fixture

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from tests.contract.existing import existing, templates
+from tests.local.api import Api
 from tests.local.contract import EVENT_SCHEMAS
 
+from requence.local import LocalServer
 from requence.task import updates
 from requence.task.context import Context
 from requence.task.record import snake_case
@@ -37,15 +41,18 @@ def resolved(contract: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     return part
 
 
-def fields(contract: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The fields of an event's schema in Python's spelling, with those that it has in common with others."""
+def wire_fields(contract: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The fields of an event's schema, with those that it has in common with others."""
     schema = resolved(contract, schema)
     found: dict[str, dict[str, Any]] = {}
     for part in schema.get("allOf", ()):
-        found |= fields(contract, part)
-    for name, field in schema.get("properties", {}).items():
-        found[snake_case(name)] = resolved(contract, field)
-    return found
+        found |= wire_fields(contract, part)
+    return found | {name: resolved(contract, field) for name, field in schema.get("properties", {}).items()}
+
+
+def fields(contract: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The fields of an event's schema in Python's spelling."""
+    return {snake_case(name): field for name, field in wire_fields(contract, schema).items()}
 
 
 def class_of(kind: str) -> type[BaseUpdate]:
@@ -132,3 +139,31 @@ def test_each_field_is_read_in_both_spellings(contract: dict[str, Any], kind: st
 def wire(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.title() for part in rest)
+
+
+@pytest.fixture(scope="module")
+def emitted() -> dict[str, list[dict[str, Any]]]:
+    """The payloads of a local server's events by their kind, from both streams."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    with LocalServer(*templates()) as server, Api(server.access_token) as api:
+        there = existing(api)
+        api.post("abort", there.running)
+        tasks = [there.ended, there.running, api.start("failing"), api.start("deferring")]
+        events = [event for task in tasks for event in api.watch(task)]
+        with api.watch_all() as of_all:
+            events += itertools.islice(of_all, len(events))
+    for event in events:
+        found.setdefault(event.name, []).append(event.payload)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_local_server_sends_each_field_and_no_other(
+    contract: dict[str, Any], emitted: dict[str, list[dict[str, Any]]], kind: str
+) -> None:
+    """What nobody has described would pass: schemas are open for fields that come later."""
+    described = wire_fields(contract, {"$ref": f"#/components/schemas/{EVENT_SCHEMAS[kind]}"})
+    assert set().union(*emitted[kind]) == set(described)
+    if "node" in described:
+        nodes = [payload["node"] for payload in emitted[kind]]
+        assert set().union(*nodes) == set(wire_fields(contract, described["node"]))
