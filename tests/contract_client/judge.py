@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import import_module
@@ -59,10 +60,13 @@ class _Answer:
 
 
 class Judge:
-    """Says what is wrong. `document` is the contract."""
+    """Says what is wrong. `document` is the contract.
+
+    Readers of the contract put up with fields that come later; a client of today says nothing that is not in it.
+    """
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._document = document
+        self._document = document = _with_closed_bodies(document)
         texts = {"text/event-stream": _decoded}
         self._openapi = _core.OpenAPI.from_dict(
             document, config=_core.Config(extra_media_type_deserializers=texts)
@@ -114,6 +118,10 @@ class Judge:
             self._openapi.validate_request(request)
         except _error as error:
             return [f"{request.operation}, request: {_explained(error)}"]
+        described = map(self._resolved, self._operations[request.operation][2].get("parameters", []))
+        known = {each["name"] for each in described if each["in"] == "query"}
+        if unknown := sorted(set(request.parameters.query) - known):
+            return [f"{request.operation}, request: there is no {', '.join(unknown)} in the query"]
         return []
 
     def of_answer(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
@@ -158,6 +166,18 @@ class Judge:
                 found = found[step]
             node = found
         return node
+
+
+def _with_closed_bodies(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a copy in which the JSON of requests has no fields but those that are described."""
+    document = deepcopy(document)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            content = operation.get("requestBody", {}).get("content", {})
+            if reference := content.get("application/json", {}).get("schema", {}).get("$ref"):
+                schema = document["components"]["schemas"][reference.rpartition("/")[2]]
+                schema["unevaluatedProperties"] = False
+    return document
 
 
 def events_in(stream: bytes) -> Iterator[tuple[str, str]]:

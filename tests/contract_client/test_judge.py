@@ -65,11 +65,14 @@ def request(judge: Judge, operation: str, body: object = None, **headers: str) -
 def test_a_request_needs_the_token_and_the_right_body(judge: Judge, operation: str, body: Any) -> None:
     good = request(judge, operation, body)
     assert judge.of_request(good) == []
+    asked = judge.request(operation, "a", "more=1", {**TOKEN, **JSON}, good.body or b"")
+    assert "no more in the query" in str(judge.of_request(asked))
     assert "Security" in str(
         judge.of_request(judge.request(operation, "a", "", dict(JSON), good.body or b""))
     )
     if body is not None:
         assert judge.of_request(request(judge, operation)) != []
+        assert "more" in str(judge.of_request(request(judge, operation, body | {"more": 1})))
         for name in set(body) - {"lastPosition"}:
             missing = {key: value for key, value in body.items() if key != name}
             assert name in str(judge.of_request(request(judge, operation, missing)))
