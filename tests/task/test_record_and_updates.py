@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.local.contract import fits
 
 from requence.task import Context
 from requence.task.persistent import PersistentMap
@@ -648,3 +649,8 @@ def test_the_repr_of_an_update(update: Update, text: str) -> None:
 def test_the_repr_of_a_context() -> None:
     context = node_update(data="x" * 10_000).context
     assert repr(context) == f"<Context of task {TASK}: data of 1, errors of 0 nodes>"
+
+
+def test_what_is_tried_here_is_an_event_of_the_contract() -> None:
+    """The other payloads of this module leave out, or change, what their tests are about."""
+    assert fits("NodeUpdateEvent", PAYLOAD)
