@@ -64,8 +64,8 @@ soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, and kill
 	@$(BIN)/python -m tests.process.exits $(or $(EXITS),100)
 	@$(BIN)/python -m tests.local.kill_soak --kills $(or $(KILLS),50)
 
-bench: $(VENV)/.dev ## what the local server holds: tasks a second, latency of updates, memory
-	@$(BIN)/python benchmarks/local_load.py
+bench: $(VENV)/.dev ## side by side with the published SDK and bare aiohttp, then the local server; writes docs/performance.md: make bench [QUICK=1] [ONLY=word]
+	@$(BIN)/python -m benchmarks.side_by_side $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)')
 
 check: format lint types imports spec regen-check ## everything that CI checks beside the tests
 

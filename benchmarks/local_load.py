@@ -1,6 +1,6 @@
 """What one local server holds: tasks of three nodes at a steady rate, each followed by an open stream of its own.
 
-    .venv/bin/python benchmarks/local_load.py [--rate 200] [--streams 500] [--seconds 10]
+    .venv/bin/python benchmarks/local_load.py [--rate 200] [--streams 500] [--seconds 10] [--json]
 
 The server is a process of its own, on a file. Each task lasts as long as it takes for so many streams to be open
 at once. Tasks are started at the rate whatever comes back, so a server that cannot keep up falls behind. Measured
@@ -144,6 +144,7 @@ def main() -> None:
     arguments.add_argument("--rate", type=int, default=200)
     arguments.add_argument("--streams", type=int, default=500)
     arguments.add_argument("--seconds", type=float, default=10)
+    arguments.add_argument("--json", action="store_true", help="say it in one line of JSON")
     wanted = arguments.parse_args()
     lasts = wanted.streams / wanted.rate
     with tempfile.TemporaryDirectory() as folder:
@@ -156,13 +157,15 @@ def main() -> None:
             memory = most_memory(server.pid)
             server.stdin.close()
     least, median = held.streams
-    p99 = statistics.quantiles(held.late, n=100)[98]
+    p50, p99 = statistics.median(held.late), statistics.quantiles(held.late, n=100)[98]
+    if wanted.json:
+        said = {"rate": held.rate, "streams": median, "p50": p50, "p99": p99, "memory": memory}
+        print(json.dumps({**said, "spent": held.spent}))
+        return
     print(
         f"{wanted.rate} tasks/s begun, {held.rate:.0f} tasks/s ended; {median:.0f} streams open (at least {least})"
     )
-    print(
-        f"updates came after {statistics.median(held.late) * 1000:.1f} ms (median), {p99 * 1000:.1f} ms (p99)"
-    )
+    print(f"updates came after {p50 * 1000:.1f} ms (median), {p99 * 1000:.1f} ms (p99)")
     print(f"the server took {memory:.0f} MiB, and {held.spent * 1000:.1f} ms of a processor for each task")
 
 

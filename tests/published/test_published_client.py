@@ -5,61 +5,31 @@ It runs in an environment of its own, made once in the checkout's folder `.venv-
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
-from tests.conftest import ROOT, endless, failing, greeting
+from tests.conftest import endless, failing, greeting
 from tests.local.api import Api
+from tests.published.environment import NotToBeHadError, made
 
 from requence.local import LocalServer
 
-REQUIREMENT = "requence==0.8.2"
-FOLDER = ROOT / ".venv-published"
 SCRIPT = Path(__file__).with_name("client_script.py")
-
-
-def missing(what: str) -> NoReturn:
-    # Also where everything else is required: another Python is nothing that this project can install.
-    pytest.skip(what)
-
-
-def python_312() -> str | None:
-    """An interpreter that the client supports; launchers that only pretend to be one are passed over."""
-    installed = sorted((Path.home() / ".pyenv" / "versions").glob("3.12*/bin/python3.12"))
-    for candidate in (sys.executable, shutil.which("python3.12"), *map(str, installed)):
-        if candidate is not None:
-            code = "import sys; raise SystemExit(sys.version_info[:2] != (3, 12))"
-            if subprocess.run([candidate, "-c", code], capture_output=True).returncode == 0:
-                return candidate
-    return None
 
 
 @pytest.fixture(scope="module")
 def published() -> Path:
     """The interpreter of the environment with the published client."""
-    python = FOLDER / "bin" / "python"
-    with (ROOT / ".venv-published.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # other runs in this checkout may make it, too
-        stamp = FOLDER / ".installed"
-        if not stamp.is_file() or stamp.read_text() != REQUIREMENT or not python.exists():
-            base = python_312()
-            if base is None:
-                missing("the published client needs Python 3.12: install it")
-            subprocess.run([base, "-m", "venv", "--clear", FOLDER], check=True)
-            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", REQUIREMENT]
-            done = subprocess.run(pip, capture_output=True, text=True)
-            if done.returncode != 0:
-                missing(f"the published client is not to be had: pip install {REQUIREMENT}")
-            stamp.write_text(REQUIREMENT)
-    return python
+    try:
+        return made()
+    except NotToBeHadError as missing:
+        # Also where everything else is required: another Python is nothing that this project can install.
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="module")
