@@ -7,6 +7,7 @@ text, and `AccessToken` leaves the bearer out of its `repr`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from requence.exceptions import ConfigurationError
@@ -45,6 +46,7 @@ def encode_access_token(bearer: str, base_url: str) -> str:
     return text
 
 
+@lru_cache(maxsize=16)  # a program starts many tasks with one token
 def decode_access_token(text: str, *, source: str) -> AccessToken:
     """Reads a token.
 
