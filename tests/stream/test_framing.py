@@ -184,6 +184,13 @@ def test_the_id_stays_over_events_chunks_and_comments() -> None:
     assert parser.last_event_id == "42"
 
 
+def test_the_rest_of_a_comment_is_no_event_whatever_it_looks_like() -> None:
+    stream = b": not id: 3\nevent: nodeEnd\ndata: {}\n\n"
+    events, parser = run(cut(stream, [len(b": not ")]))
+    assert events == [("nodeEnd", "{}", "")]
+    assert parser.comments == 1
+
+
 def test_a_new_parser_knows_nothing_of_the_half_event_before_it() -> None:
     first = SSEParser(max_event_size=AMPLE)
     first.feed(b"id: 1\ndata: a\n\nid: 2\nevent: e\ndata: partial")

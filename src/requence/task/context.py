@@ -54,6 +54,14 @@ class Context(Record):
         object.__setattr__(changed, "_values", {**self._values, **changes})
         return changed
 
+    def with_node(self, field: str, alias: str, value: Any) -> Context:
+        """Returns a context in which `node_data` or `node_error` has a value for one node."""
+        # Not by the search for a field's spellings: this is done for each update.
+        changed = Context.__new__(Context)
+        nodes = self._values[field].with_item(alias, value)
+        object.__setattr__(changed, "_values", {**self._values, field: nodes})
+        return changed
+
     def __repr__(self) -> str:
         data, errors = len(self.node_data), len(self.node_error)
         return f"<Context of task {self.task_id}: data of {data}, errors of {errors} nodes>"
@@ -69,8 +77,7 @@ def fold(context: Context, type: str, payload: Mapping[str, Any]) -> Context:
         alias = (as_object(payload.get("node")) or {}).get("alias")
         if isinstance(alias, str):
             field, value = ("node_data", "data") if type == "nodeUpdate" else ("node_error", "error")
-            nodes = _persistent(context[field]).with_item(alias, payload.get(value))
-            return context.replaced(**{field: nodes})
+            return context.with_node(field, alias, payload.get(value))
     return context
 
 

@@ -28,12 +28,23 @@ from requence.task.result import TaskResult, outcome_of
 from requence.task.shared import fresh
 from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, known_status
 from requence.task.teller import Teller
-from requence.task.updates import TERMINAL_TYPES, TaskAborted, TaskEnd, TaskError, Update, read_update
+from requence.task.updates import (
+    TERMINAL_TYPES,
+    TaskAborted,
+    TaskEnd,
+    TaskError,
+    Update,
+    context_after,
+    read_update,
+    type_of,
+)
 
 __all__ = ["Follow"]
 
 
 _log = logging.getLogger("requence.task")
+
+_LAST = (TaskEnd, TaskError, TaskAborted)
 
 
 class Follow:
@@ -100,13 +111,14 @@ class Follow:
         return outcome
 
     async def updates(
-        self, *, room: asyncio.Event | None = None, after: int | None = None
+        self, *, room: asyncio.Event | None = None, after: int | None = None, only_last: bool = False
     ) -> AsyncGenerator[Update]:
         """Yields the updates up to the last, on a stream of its own; one from the beginning settles the outcome.
 
         Args:
             room: Set while the consumer can take more; default always.
             after: The position after which to begin; default at the beginning.
+            only_last: Whether only the last update is of use: the others are not made, which takes half the time.
 
         Raises:
             RequenceError: Following the task is not possible.
@@ -115,16 +127,22 @@ class Follow:
         report: Report | None = None
         if not self._stream_lost:
             stream = self._stream(EventLog(after), room)
-            async with aclosing(stream.events()) as events:
-                async for event in events:
-                    update = read_update(event.name, event.payload, before=context, position=event.position)
-                    context = update.context
-                    last = self._ends_task(update)
-                    if last:
-                        await self._settle_from(update, whole=after is None)
-                    yield update
-                    if last:
-                        return
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    for event in batch:
+                        if only_last and type_of(event.name, event.payload) not in TERMINAL_TYPES:
+                            context = context_after(event.name, event.payload, before=context)
+                            continue
+                        update = read_update(
+                            event.name, event.payload, before=context, position=event.position
+                        )
+                        context = update.context
+                        last = self._ends_task(update)
+                        if last:
+                            await self._settle_from(update, whole=after is None)
+                        yield update
+                        if last:
+                            return
             report = stream.ended_with
         if report is None:
             report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
@@ -179,15 +197,13 @@ class Follow:
 
     def _ends_task(self, update: Update) -> bool:
         """Says whether this is our own last update, not one of a sub-task."""
-        return (
-            isinstance(update, TaskEnd | TaskError | TaskAborted) and update.task_id == self._started.task_id
-        )
+        return isinstance(update, _LAST) and update.task_id == self._started.task_id
 
     async def _watch(self) -> None:
         if self._seat is not None:
             await self._settle(await self._last_of_seat(self._seat))
             return
-        async with aclosing(self.updates()) as updates:
+        async with aclosing(self.updates(only_last=True)) as updates:
             async for _ in updates:
                 pass
 

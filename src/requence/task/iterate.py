@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
@@ -22,8 +22,8 @@ T_co = TypeVar("T_co", covariant=True)
 class Source(Protocol[T_co]):
     """What one iteration reads: a mailbox that can be closed."""
 
-    def pop(self) -> T_co:
-        """Returns the next item; raises IndexError if none waits. In any thread."""
+    def pop(self) -> T_co | None:
+        """Returns the next item, or None if none waits. In any thread."""
         ...
 
     async def ready(self) -> bool:
@@ -165,8 +165,9 @@ class _Cursor(Generic[T]):
     def next_blocking(self) -> T | None:
         """Returns the next item, or None at the end."""
         while not self._ended:
-            with suppress(IndexError):
-                return self._source.pop()
+            item = self._source.pop()
+            if item is not None:
+                return item
             with self._closing_on_error():
                 if not block_or_tell(self._io, self._ready, self._goes_on, instead=self._instead):
                     self.close()
@@ -175,8 +176,9 @@ class _Cursor(Generic[T]):
     async def next(self) -> T | None:
         """Returns the next item, or None at the end."""
         while not self._ended:
-            with suppress(IndexError):
-                return self._source.pop()
+            item = self._source.pop()
+            if item is not None:
+                return item
             with self._closing_on_error():
                 if not await wait_or_tell(self._io, self._ready, self._goes_on):
                     self.close()

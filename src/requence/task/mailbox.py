@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
 
+from requence._transport.crossing import BATCH
 from requence.task.shared import fresh
 
 __all__ = ["CAPACITY", "Mailbox", "Parcel"]
@@ -30,7 +31,7 @@ class Mailbox(Generic[T]):
         """Makes an empty one.
 
         Args:
-            on_full: Called when the last item that fits was put.
+            on_full: Called when one more batch may not fit any more; the rest of this one does.
             on_drained: Called when after that all items were taken.
         """
         self._items: deque[T] = deque()
@@ -51,7 +52,7 @@ class Mailbox(Generic[T]):
         else:
             self._held.append((item, before))
         self._changed.set()
-        if not self._full and len(self._items) + len(self._held) >= CAPACITY:
+        if not self._full and len(self._items) + len(self._held) > CAPACITY - BATCH:
             self._full = True
             self._on_full()
 
@@ -77,13 +78,12 @@ class Mailbox(Generic[T]):
         self._held.clear()
         return parcels
 
-    def pop(self) -> T:
-        """Returns the next item.
-
-        Raises:
-            IndexError: None waits; `ready` tells when there is one.
-        """
-        return self._items.popleft()
+    def pop(self) -> T | None:
+        """Returns the next item, or None if none waits; `ready` tells when there is one."""
+        try:
+            return self._items.popleft()
+        except IndexError:  # in place of a look before: another thread may take the last one meanwhile
+            return None
 
     def take(self) -> list[T]:
         """Returns all that `pop` would return now."""

@@ -61,7 +61,9 @@ class Record(_Mapping):
     def _find(self, name: str) -> Any:
         """Returns the field's value; raises KeyError if there is no such field."""
         values = self._values
-        for spelling in (name, camel_case(name), snake_case(name)):
+        if name in values:
+            return values[name]
+        for spelling in (camel_case(name), snake_case(name)):
             if spelling in values:
                 return values[spelling]
         if snake_case(name) in self._declared:

@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 
+_set = object.__setattr__  # a record is read-only
+
+
 def __dir__() -> list[str]:
     # Completion then offers what is public, and not what is only imported here.
     return __all__
@@ -86,11 +89,7 @@ class BaseUpdate(Record):
         synthetic: bool = False,
         incomplete: bool = False,
     ) -> None:
-        super().__init__(values)
-        object.__setattr__(self, "_context", context)
-        object.__setattr__(self, "position", position)
-        object.__setattr__(self, "synthetic", synthetic)
-        object.__setattr__(self, "incomplete", incomplete)
+        _fill(self, dict(values), context, position, synthetic, incomplete)
 
     @property
     def context(self) -> Context:
@@ -269,14 +268,40 @@ def read_update(
         incomplete: Whether the beginning of the task was not seen.
     """
     kind = type_of(name, payload)
-    task_id = task_id_of(payload) or before.task_id
+    own = before["task_id"]
+    task_id = task_id_of(payload) or own
     values = {"type": kind, **payload, "taskId": task_id}
     values["type"] = kind
     if "task_id" in values:
         values["task_id"] = task_id
     values.pop("context", None)  # the context is always our own
-    context = fold(before, kind, values) if task_id == before.task_id else before
-    return _CLASSES.get(kind, UnknownUpdate)(values, context, position, synthetic, incomplete)
+    context = fold(before, kind, values) if task_id == own else before
+    # Without a copy of the values: they are of nobody else, and a stream may bring very many.
+    made = _CLASSES.get(kind, UnknownUpdate)
+    update = made.__new__(made)
+    _fill(update, values, context, position, synthetic, incomplete)
+    return update
+
+
+def context_after(name: str, payload: Mapping[str, Any], *, before: Context) -> Context:
+    """Returns the context after an event, for those who want no update; see `read_update`."""
+    own = before["task_id"]
+    return fold(before, type_of(name, payload), payload) if (task_id_of(payload) or own) == own else before
+
+
+def _fill(
+    update: BaseUpdate,
+    values: dict[str, Any],
+    context: Context,
+    position: int | None,
+    synthetic: bool,
+    incomplete: bool,
+) -> None:
+    _set(update, "_values", values)
+    _set(update, "_context", context)
+    _set(update, "position", position)
+    _set(update, "synthetic", synthetic)
+    _set(update, "incomplete", incomplete)
 
 
 def type_of(name: str, payload: Mapping[str, Any]) -> str:
