@@ -15,8 +15,9 @@ from tests.local.contract import EVENT_SCHEMAS
 from requence.local import LocalServer
 from requence.task import updates
 from requence.task.context import Context
+from requence.task.reading import read_update
 from requence.task.record import snake_case
-from requence.task.updates import BaseUpdate, UnknownUpdate, read_update
+from requence.task.updates import BaseUpdate, UnknownUpdate
 
 # What updates have beside the fields of their event; `type` comes from the stream's own line.
 BESIDE = {"type"}

@@ -15,6 +15,7 @@ from tests.local.contract import fits
 
 from requence.task import Context
 from requence.task.persistent import PersistentMap
+from requence.task.reading import read_update
 from requence.task.record import camel_case, snake_case
 from requence.task.result import TaskResult
 from requence.task.updates import (
@@ -30,7 +31,6 @@ from requence.task.updates import (
     TaskStart,
     UnknownUpdate,
     Update,
-    read_update,
 )
 
 TASK = "7f0c2b52-8e6f-4f6e-8c1b-0d6f5a1f9a01"

@@ -13,8 +13,9 @@ import pytest
 
 from requence.exceptions import TaskAbortedError, TaskException, TaskFailedError
 from requence.task import Context
+from requence.task.reading import read_update
 from requence.task.result import TaskResult, outcome_of
-from requence.task.updates import Update, read_update
+from requence.task.updates import Update
 
 
 @dataclasses.dataclass

@@ -188,10 +188,7 @@ class Connection:
     def _new(
         self, events: list[ServerSentEvent], on_skip: Callable[[DamagedEventError], None]
     ) -> Iterator[list[LogEvent]]:
-        """Yields what is new, in batches; each is read when the one before was taken.
-
-        What comes before a damaged event is yielded before that is passed over.
-        """
+        """Yields what is new, in batches; what comes before a damaged event, before that is passed over."""
         batch: list[LogEvent] = []
         for raw in events:
             try:

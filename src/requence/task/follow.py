@@ -22,22 +22,13 @@ from requence.task.callbacks import Callbacks
 from requence.task.context import Context
 from requence.task.delivery import delivery
 from requence.task.hub import Seat
-from requence.task.persistent import PersistentMap
 from requence.task.poll import ask_patiently, poll
+from requence.task.reading import TERMINAL_TYPES, context_after, read_update, type_of
 from requence.task.result import TaskResult, outcome_of
 from requence.task.shared import fresh
-from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, known_status
+from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, completed, known_status, last_update
 from requence.task.teller import Teller
-from requence.task.updates import (
-    TERMINAL_TYPES,
-    TaskAborted,
-    TaskEnd,
-    TaskError,
-    Update,
-    context_after,
-    read_update,
-    type_of,
-)
+from requence.task.updates import TaskAborted, TaskEnd, TaskError, Update
 
 __all__ = ["Follow"]
 
@@ -146,7 +137,7 @@ class Follow:
             report = stream.ended_with
         if report is None:
             report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
-        update = _last_update(await self._finally(report), context)
+        update = last_update(await self._finally(report), context)
         await self._settle_from(update, whole=after is None)
         yield update
 
@@ -211,7 +202,7 @@ class Follow:
         """Waits for the last update on the stream of all tasks, and completes what that has not shown."""
         ending = await seat.end()
         if isinstance(ending, Report):
-            return _last_update(await self._finally(ending), seat.context)
+            return last_update(await self._finally(ending), seat.context)
         if seat.whole:
             return ending
         try:
@@ -219,7 +210,7 @@ class Follow:
         except RequenceError as error:  # how it ended is known; only what came before is not
             _log.warning("What came before the end of task %s is not known: %s", seat.task_id, error)
             return ending
-        return ending.with_context(_completed(ending.context, report))
+        return ending.with_context(completed(ending.context, report))
 
     async def _finally(self, report: Report) -> Report:
         """Returns how a task has ended. Where the service tells that only after the delivery, that is confirmed.
@@ -291,21 +282,3 @@ def _take_note(watching: asyncio.Task[None]) -> None:
     """Takes the error of a stream that nobody may wait for any more, so that asyncio does not report it."""
     if not watching.cancelled():
         watching.exception()
-
-
-def _last_update(report: Report, context: Context) -> Update:
-    """Returns the update that a task's final status stands for, where the stream did not bring it."""
-    kind = FINAL_STATUSES[known_status(report.status)]
-    payload: dict[str, Any] = {"taskId": context.task_id, "reason": report.status_text}
-    if kind == "taskEnd":
-        payload = {"taskId": context.task_id, "result": report.result}
-    return read_update(kind, payload, before=_completed(context, report), synthetic=True)
-
-
-def _completed(context: Context, report: Report) -> Context:
-    """Returns a context with what the service has reported and no update has shown."""
-    return context.replaced(
-        input=context.input if report.input is None else report.input,
-        node_data=PersistentMap({**context.node_data, **report.node_data}),
-        node_error=PersistentMap({**context.node_error, **report.node_error}),
-    )

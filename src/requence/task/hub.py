@@ -24,9 +24,10 @@ from requence.exceptions import RequenceError
 from requence.task.arguments import utc_text
 from requence.task.context import Context
 from requence.task.poll import ask_patiently
+from requence.task.reading import TERMINAL_TYPES, read_update, task_id_of
 from requence.task.shared import wait_shared
 from requence.task.snapshot import ENDED_STATUSES, known_status
-from requence.task.updates import TERMINAL_TYPES, Update, read_update, task_id_of
+from requence.task.updates import Update
 
 __all__ = ["Ending", "Hub", "Seat", "hub"]
 

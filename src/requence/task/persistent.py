@@ -40,7 +40,7 @@ class PersistentMap(Mapping[str, V]):
 
     def with_item(self, key: str, value: V) -> PersistentMap[V]:
         """Returns a version with one item more, or with another value of it. In one thread at a time."""
-        other: PersistentMap[V] = PersistentMap.__new__(PersistentMap)
+        other: PersistentMap[V] = PersistentMap()
         other._keys, other._numbers = self._keys, self._numbers
         other._size, other._root, other._height = self._size, self._root, self._height
         if not self._size or self._size != len(self._keys):  # keys that came to another version are not ours

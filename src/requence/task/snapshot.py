@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from requence.task.context import Context
+from requence.task.persistent import PersistentMap
+from requence.task.reading import read_update
+from requence.task.updates import Update
 
 if TYPE_CHECKING:
     from requence._transport.api import Report
 
-__all__ = ["ENDED_STATUSES", "FINAL_STATUSES", "TaskSnapshot", "known_status"]
+__all__ = ["ENDED_STATUSES", "FINAL_STATUSES", "TaskSnapshot", "completed", "known_status", "last_update"]
 
 FINAL_STATUSES = {"successful": "taskEnd", "failed": "taskError", "stopped": "taskAborted"}
 """The statuses that never change again, with the update that ends the task's stream with them."""
@@ -99,4 +102,22 @@ def read_snapshot(task_id: str, report: Report) -> TaskSnapshot:
         task_template=report.task_template,
         name=report.name,
         branch=report.branch,
+    )
+
+
+def last_update(report: Report, context: Context) -> Update:
+    """Returns the update that a task's final status stands for, where the stream did not bring it."""
+    kind = FINAL_STATUSES[known_status(report.status)]
+    payload: dict[str, Any] = {"taskId": context.task_id, "reason": report.status_text}
+    if kind == "taskEnd":
+        payload = {"taskId": context.task_id, "result": report.result}
+    return read_update(kind, payload, before=completed(context, report), synthetic=True)
+
+
+def completed(context: Context, report: Report) -> Context:
+    """Returns a context with what the service has reported and no update has shown."""
+    return context.replaced(
+        input=context.input if report.input is None else report.input,
+        node_data=PersistentMap({**context.node_data, **report.node_data}),
+        node_error=PersistentMap({**context.node_error, **report.node_error}),
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from requence.task.context import Context
-from requence.task.updates import TERMINAL_TYPES, Update, read_update, task_id_of, type_of
+from requence.task.reading import TERMINAL_TYPES, read_update, task_id_of, type_of
+from requence.task.updates import Update
 
 __all__ = ["TaskStates"]
 

@@ -15,8 +15,9 @@ from requence.exceptions import RequenceError, RequenceUnreachableException, Tas
 from requence.task.broadcast import Broadcast, Inbox
 from requence.task.callbacks import Callbacks
 from requence.task.delivery import Delivery, delivery
+from requence.task.reading import TERMINAL_TYPES
 from requence.task.states import TaskStates
-from requence.task.updates import TERMINAL_TYPES, Update
+from requence.task.updates import Update
 
 __all__ = ["Watch"]
 
