@@ -97,6 +97,7 @@ class Service:
     def __init__(self) -> None:
         self.base = ""
         self.numbers = count(1)
+        self.positions = count(1)
         self.answers: dict[str, bytes] = {}
         self.scripts: dict[str, bytes] = {}
         self.held: dict[str, Connection] = {}
@@ -147,10 +148,10 @@ class Service:
         rendered = answer({"taskId": task_id, "urls": urls})
         connection.write(rendered)
         if task_id.startswith("held-"):
-            number = int(task_id.removeprefix("held-"))
-            # All positions of ends come after those of starts, since a watcher is shown them in this order.
-            self.ends[task_id] = end_event(10**9 + number, task_id)
-            begun = start_event(number, task_id)
+            # In the order of starts, which is not that of ids; and all ends come after all starts.
+            position = next(self.positions)
+            self.ends[task_id] = end_event(10**9 + position, task_id)
+            begun = start_event(position, task_id)
             self.log.append(begun)
             for watcher in self.watching_all:
                 watcher.write(begun)
