@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -124,6 +123,8 @@ def _read_toml(file: Path) -> tuple[dict[str, Any], str | None]:
     Raises nothing: the errors of the decoders carry the whole file, and with it the token. Parsed only once while
     the file is the same, since each task asks for it.
     """
+    import tomllib  # here: with the token in the environment, as mostly, it is never needed
+
     try:
         found = file.stat()
         version = (found.st_ino, found.st_size, found.st_mtime_ns)
