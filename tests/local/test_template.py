@@ -338,15 +338,20 @@ def test_templates_that_use_others_twice_at_each_level_are_built_at_once() -> No
         assert "39" in repr(server)
 
 
-def test_what_is_nested_too_deeply_is_refused() -> None:
-    inner = TaskTemplate("0")
-    inner.node("n")(handler)
-    for level in range(1, 51):
+def nested(levels: int) -> TaskTemplate:
+    """A template with so many levels of sub tasks below it; its name says how many."""
+    template = TaskTemplate("0")
+    template.node("n")(handler)
+    for level in range(1, levels + 1):
         outer = TaskTemplate(str(level))
-        outer.subtask("sub", inner)
-        inner = outer
+        outer.subtask("sub", template)
+        template = outer
+    return template
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
     with pytest.raises(ConfigurationError, match='sub tasks of the template "50" are nested deeper than 50'):
-        LocalServer(inner)
+        LocalServer(nested(50))
     t = TaskTemplate("t")
     either = any_of(t.node("n")(handler))
     for _ in range(2000):
@@ -357,12 +362,6 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
 
 
 def test_the_deepest_sub_tasks_work() -> None:
-    inner = TaskTemplate("0")
-    inner.node("n")(handler)
-    for level in range(1, 50):
-        outer = TaskTemplate(str(level))
-        outer.subtask("sub", inner)
-        inner = outer
-    with LocalServer(inner, workers=1) as server:
+    with LocalServer(nested(49), workers=1) as server:
         task = Task("49", {"a": 1}, client=server.client)
         assert task.sync.result.result == {"a": 1}
