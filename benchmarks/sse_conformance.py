@@ -124,7 +124,7 @@ async def read_with_our_parser(url: str, events: list[Event]) -> None:
     parser = SSEParser(max_event_size=2**28)
     async with aiohttp.ClientSession() as session, session.post(url) as response:
         async for chunk in response.content.iter_any():
-            events += [(event.name, event.data, event.id) for event in parser.feed(chunk)]
+            events += [(name, data, id) for id, name, data in parser.feed(chunk)]
 
 
 def library_reader(**session_options: Any) -> Reader:

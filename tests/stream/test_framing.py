@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stream.framing_cases import CASES, LARGE, MORE_CASES, Event, FramingCase
 
-from requence._transport.sse import EventTooLargeError, ServerSentEvent, SSEParser
+from requence._transport.sse import EventTooLargeError, SSEParser
 
 AMPLE = 1 << 30
 
@@ -24,7 +24,7 @@ BIG = tuple(case for case in ALL if len(case.stream) > LARGE)
 def run(chunks: Iterable[bytes], *, max_event_size: int = AMPLE) -> tuple[list[Event], SSEParser]:
     parser = SSEParser(max_event_size=max_event_size)
     events = [event for chunk in chunks for event in parser.feed(chunk)]
-    return [(event.name, event.data, event.id) for event in events], parser
+    return [(name, data, id) for id, name, data in events], parser
 
 
 def check(case: FramingCase, chunks: Iterable[bytes]) -> None:
@@ -168,19 +168,17 @@ def test_any_bytes_one_by_one(stream: bytes) -> None:
 
 def test_an_event_is_a_plain_value() -> None:
     (event,) = SSEParser(max_event_size=AMPLE).feed(b"id: 3\nevent: nodeEnd\ndata: {}\n\n")
-    assert event == ServerSentEvent(name="nodeEnd", data="{}", id="3")
-    with pytest.raises(AttributeError):
-        event.data = ""  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    assert event == ("3", "nodeEnd", "{}")
 
 
 def test_the_id_stays_over_events_chunks_and_comments() -> None:
     parser = SSEParser(max_event_size=AMPLE)
     parser.feed(b"id: 41\ndata: a\n\n")
     assert parser.last_event_id == "41"
-    assert [event.id for event in parser.feed(b": ka\n\ndata: b\n\ndata: c\n\n")] == ["41", "41"]
+    assert [id for id, _, _ in parser.feed(b": ka\n\ndata: b\n\ndata: c\n\n")] == ["41", "41"]
     parser.feed(b"id: 42\ndata: half")
     assert parser.last_event_id == "41", "half an event does not move the id"
-    assert [event.id for event in parser.feed(b"\n\n")] == ["42"]
+    assert [id for id, _, _ in parser.feed(b"\n\n")] == ["42"]
     assert parser.last_event_id == "42"
 
 
@@ -290,7 +288,7 @@ class TestSizeCap:
             chunks = iter([*cut(stream, [position]), b": ka\n"])
             delivered: list[str] = []
             with pytest.raises(EventTooLargeError):
-                delivered.extend(event.data for chunk in chunks for event in parser.feed(chunk))
+                delivered.extend(data for chunk in chunks for _, _, data in parser.feed(chunk))
             assert delivered == ["a", "b"]
             assert parser.last_event_id == "2"
 
@@ -351,8 +349,8 @@ def test_an_unfinished_line_is_kept_in_the_pieces_it_came_in() -> None:
         parser.feed(piece)
     kept = parser._pieces  # pyright: ignore[reportPrivateUsage]
     assert all(piece is given for piece, given in zip(kept[1:], pieces, strict=True))
-    (event,) = parser.feed(b"\n\n")
-    assert event.data == b"".join(pieces).decode()
+    ((_, _, data),) = parser.feed(b"\n\n")
+    assert data == b"".join(pieces).decode()
 
 
 def test_nothing_is_kept_of_ended_events_and_comments() -> None:

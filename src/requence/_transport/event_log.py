@@ -7,7 +7,8 @@ or none at all), only its content does.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -16,21 +17,14 @@ from requence._transport.sse import ServerSentEvent
 
 __all__ = ["DamagedEventError", "EventLog", "LogEvent"]
 
+_decode = msgspec.json.Decoder().decode
 _POSITION_DIGITS = 18  # what fits a 64-bit integer; a longer number is no position
 
 
-class LogEvent(NamedTuple):
-    """One event, decoded.
-
-    Attributes:
-        position: Its position in the log, or None if the service numbers nothing.
-        name: The event's name, which is the update's type.
-        payload: The JSON object it carries.
-    """
-
-    position: int | None
-    name: str
-    payload: dict[str, Any]
+LogEvent: TypeAlias = tuple[int | None, str, dict[str, Any]]
+"""One event, decoded: its position in the log, or None if the service numbers nothing; the event's name, which is
+the update's type; the JSON object that it carries. Plain, since there may be very many.
+"""
 
 
 class DamagedEventError(ValueError):
@@ -68,6 +62,27 @@ class EventLog:
         self._damaged: set[tuple[int | None, int]] = set()
         self._skipped: set[tuple[int | None, int]] = set()
 
+    def read_all(self, events: Sequence[ServerSentEvent]) -> list[LogEvent] | None:
+        """Reads events that are whole, new and numbered without a doubt: at once, in half the time of `read`.
+
+        Returns:
+            The events; None, and none of them is read, if one may be something else: `read` tells what.
+        """
+        read: list[LogEvent] = []
+        name, data, last = "", "", -1 if self.position is None else self.position
+        try:
+            for id_text, name, data in events:  # noqa: B007 (those of the last one are used)
+                position, payload = int(id_text), _decode(data)
+                if position <= last or payload.__class__ is not dict or not _is_position(id_text):
+                    return None
+                last = position
+                read.append((position, name, payload))
+        except (ValueError, RecursionError):  # of the decoder as well
+            return None
+        if read:
+            self.position, self._last_key = last, _key(name, data, read[-1][2])
+        return read
+
     def read(self, event: ServerSentEvent) -> LogEvent | None:
         """Returns an event that is new, and None for one that was read or skipped before.
 
@@ -75,7 +90,8 @@ class EventLog:
             DamagedEventError: It cannot be read. When it is damaged for the second time it is skipped: the
                 position is behind it, and a replay of it is not reported again.
         """
-        position = _position(event.id)
+        id_text, name, data = event
+        position = _position(id_text)
         if position is not None and self.position is not None and position < self.position:
             return None
         read_elsewhere = position is not None and position == self._read_elsewhere
@@ -84,19 +100,18 @@ class EventLog:
                 None  # what comes after it without an id of its own bears the same position
             )
         try:
-            payload = _object(event.data)
+            payload = _object(data)
         except (ValueError, RecursionError) as error:
             if not read_elsewhere:
                 self._note_damage(position, event, str(error))
             return None
-        update_id = payload.get("updateId")
-        key = hash(update_id if isinstance(update_id, str) and update_id else (event.name, event.data))
+        key = _key(name, data, payload)
         if read_elsewhere:
             self._last_key = key
             return None
         if self._is_known(position, key):
             return None
-        return LogEvent(position, event.name, payload)
+        return position, name, payload
 
     def _is_known(self, position: int | None, key: int) -> bool:
         """Says whether an event was read before, and remembers it."""
@@ -110,8 +125,9 @@ class EventLog:
 
     def _note_damage(self, position: int | None, event: ServerSentEvent, problem: str) -> None:
         # Damage need not look the same each time, so it is known by its position, where it has one of its own.
+        _, name, data = event
         own = position is not None and position != self.position
-        mark = (position, 0 if own else hash((event.name, event.data)))
+        mark = (position, 0 if own else hash((name, data)))
         if mark in self._skipped or (position, 0) in self._skipped:
             return
         again = mark in self._damaged
@@ -120,11 +136,21 @@ class EventLog:
             self._skipped.add(mark)
             if own:
                 self.position, self._last_key = position, None
-        raise DamagedEventError(problem, position=position, name=event.name, again=again)
+        raise DamagedEventError(problem, position=position, name=name, again=again)
+
+
+def _is_position(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _POSITION_DIGITS
 
 
 def _position(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _POSITION_DIGITS else None
+    return int(text) if _is_position(text) else None
+
+
+def _key(name: str, data: str, payload: dict[str, Any]) -> int:
+    """Returns what tells an event from others that bear the same position."""
+    update_id = payload.get("updateId")
+    return hash(update_id if isinstance(update_id, str) and update_id else (name, data))
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -138,6 +164,6 @@ def _object(text: str) -> dict[str, Any]:
 def _decoded(text: str) -> object:
     """Decodes JSON; also halves of surrogate pairs, from texts cut in two, which JavaScript sends."""
     try:
-        return msgspec.json.decode(text)
+        return _decode(text)
     except msgspec.DecodeError:
         return json.loads(text)

@@ -19,14 +19,15 @@ class Feed(Mailbox[T]):
 
     def __init__(
         self,
-        source: Callable[[asyncio.Event], AsyncGenerator[T]],
+        source: Callable[[asyncio.Event], AsyncGenerator[list[T]]],
         *,
         on_full: Callable[[], None] | None = None,
     ) -> None:
         """Prepares to read.
 
         Args:
-            source: Returns what is to be read. It is given an event, and pauses whenever that is not set.
+            source: Returns what is to be read, some items at a time. It is given an event, and pauses whenever
+                that is not set.
             on_full: Called when the consumer has fallen behind by as much as fits.
         """
         super().__init__(on_full=self._pause, on_drained=self._resume)
@@ -60,8 +61,8 @@ class Feed(Mailbox[T]):
         error: Exception | None = None
         try:
             async with aclosing(self._source(self._room)) as source:
-                async for item in source:
-                    self.put(item)
+                async for items in source:
+                    self.put_all(items)
         except Exception as caught:
             error = caught
         finally:

@@ -15,7 +15,7 @@ from typing import Any
 
 from requence._transport.api import Api, Report, Started
 from requence._transport.connection import Watched
-from requence._transport.event_log import EventLog
+from requence._transport.event_log import EventLog, LogEvent
 from requence._transport.event_stream import EventStream
 from requence.exceptions import AckFailedError, RequenceError, TaskException
 from requence.task.callbacks import Callbacks
@@ -23,7 +23,7 @@ from requence.task.context import Context
 from requence.task.delivery import delivery
 from requence.task.hub import Seat
 from requence.task.poll import ask_patiently, poll
-from requence.task.reading import TERMINAL_TYPES, context_after, read_update, type_of
+from requence.task.reading import TERMINAL_TYPES, context_after, read_updates, type_of
 from requence.task.result import TaskResult, outcome_of
 from requence.task.shared import fresh
 from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, completed, known_status, last_update
@@ -103,8 +103,10 @@ class Follow:
 
     async def updates(
         self, *, room: asyncio.Event | None = None, after: int | None = None, only_last: bool = False
-    ) -> AsyncGenerator[Update]:
-        """Yields the updates up to the last, on a stream of its own; one from the beginning settles the outcome.
+    ) -> AsyncGenerator[list[Update]]:
+        """Yields the updates up to the last, some at a time, on a stream of its own.
+
+        One from the beginning settles the outcome.
 
         Args:
             room: Set while the consumer can take more; default always.
@@ -120,26 +122,23 @@ class Follow:
             stream = self._stream(EventLog(after), room)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
-                    for event in batch:
-                        if only_last and type_of(event.name, event.payload) not in TERMINAL_TYPES:
-                            context = context_after(event.name, event.payload, before=context)
-                            continue
-                        update = read_update(
-                            event.name, event.payload, before=context, position=event.position
-                        )
-                        context = update.context
-                        last = self._ends_task(update)
-                        if last:
-                            await self._settle_from(update, whole=after is None)
-                        yield update
-                        if last:
-                            return
+                    if only_last and not _may_end_it(batch):
+                        context = context_after(batch, before=context)
+                        continue
+                    updates, context = read_updates(batch, before=context)
+                    last = next((at for at, update in enumerate(updates) if self._ends_task(update)), None)
+                    if last != 0:
+                        yield updates[:last]
+                    if last is not None:
+                        await self._settle_from(updates[last], whole=after is None)
+                        yield [updates[last]]
+                        return
             report = stream.ended_with
         if report is None:
             report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
         update = last_update(await self._finally(report), context)
         await self._settle_from(update, whole=after is None)
-        yield update
+        yield [update]
 
     def tell(self, callbacks: Callbacks) -> None:
         """Has each update given to the callback `on_update`, from now to the end."""
@@ -272,6 +271,10 @@ class Follow:
         )
         error.__cause__ = refused
         return error
+
+
+def _may_end_it(batch: list[LogEvent]) -> bool:
+    return any(type_of(name, payload) in TERMINAL_TYPES for _, name, payload in batch)
 
 
 def _wants_ack(update: Update) -> bool:

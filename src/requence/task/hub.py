@@ -182,8 +182,9 @@ class Hub(Observer):
 
     def _take(self, event: LogEvent) -> None:
         self._shows = True
-        for seat in self._seats.get(task_id_of(event.payload) or "", ()):
-            update = read_update(event.name, event.payload, before=seat.context)
+        _, name, payload = event
+        for seat in self._seats.get(task_id_of(payload) or "", ()):
+            update = read_update(name, payload, before=seat.context)
             seat.context = update.context
             seat.sure = True
             if update.type == "taskStart":

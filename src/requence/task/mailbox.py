@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
 
@@ -51,6 +51,17 @@ class Mailbox(Generic[T]):
             self._items.append(item)
         else:
             self._held.append((item, before))
+        self._has_changed()
+
+    def put_all(self, items: Iterable[T]) -> None:
+        """Adds some items, before which nothing is to be done."""
+        if self._held:
+            self._held.extend((item, None) for item in items)
+        else:
+            self._items.extend(items)
+        self._has_changed()
+
+    def _has_changed(self) -> None:
         self._changed.set()
         if not self._full and len(self._items) + len(self._held) > CAPACITY - BATCH:
             self._full = True

@@ -71,21 +71,25 @@ class Record(_Mapping):
         raise KeyError(name)
 
     def __getitem__(self, key: str) -> Any:
-        if not isinstance(key, str):
-            raise KeyError(key)  # as a dict does, not with what the search for spellings makes of it
+        try:
+            return self._values[key]  # nearly always spelt like that
+        except (KeyError, TypeError):
+            if not isinstance(key, str):
+                raise KeyError(key) from None  # as a dict does, not with what the search makes of it
         return self._find(key)
 
     if not TYPE_CHECKING:  # checkers know the fields from the annotations, and shall report misspelt ones
 
         def __getattr__(self, name: str) -> Any:
-            kind = type(self).__name__
-            if name.startswith("_"):  # libraries look for such names often, and in half-made objects
-                raise AttributeError(f"{kind} has no attribute {name!r}", name=name, obj=self)
+            if name[0] == "_":  # libraries look for such names often, and in half-made objects
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)
             try:
-                return self._find(name)
+                return self[name]
             except KeyError:
                 fields = ", ".join(self._attributes())
-            raise AttributeError(f"{kind} has no field {name!r}; it has {fields}", name=name, obj=self)
+            raise AttributeError(
+                f"{type(self).__name__} has no field {name!r}; it has {fields}", name=name, obj=self
+            )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is read-only")

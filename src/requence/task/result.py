@@ -41,11 +41,12 @@ class TaskResult(Context, Generic[T_co]):
         node_error: The last error of each node that has an alias, by alias.
     """
 
-    __slots__ = ("_decoded",)
+    __slots__ = ("_decoded", "_sent")
 
     task_url: str | None
     result: T_co
     _decoded: tuple[Any, ...]  # nothing, or the one value
+    _sent: Any  # the result as the service sent it
 
     def __init__(self, values: Mapping[str, Any], *decoded: Any) -> None:
         """Makes a result.
@@ -54,23 +55,21 @@ class TaskResult(Context, Generic[T_co]):
             values: The fields, as the service sent them.
             decoded: What the field `result` reads as, if that is something else.
         """
-        super().__init__(values)
+        super().__init__({**values, "result": decoded[0]} if decoded else values)
         object.__setattr__(self, "_decoded", decoded)
+        object.__setattr__(self, "_sent", values.get("result"))
 
     def with_result(self, decoded: T) -> TaskResult[T]:
         """Returns the same result with another value for `result`; `to_dict()` keeps the plain one."""
-        return TaskResult(self._values, decoded)
+        return TaskResult({**self._values, "result": self._sent}, decoded)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as plain JSON data, `result` as the service sent it."""
-        return {**super().to_dict(), "result": self._values.get("result")}
-
-    def _find(self, name: str) -> Any:
-        return self._decoded[0] if name == "result" and self._decoded else super()._find(name)
+        return {**super().to_dict(), "result": self._sent}
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind, values = super().__reduce__()
-        return (kind, (*values, *self._decoded))
+        return (kind, ({**values[0], "result": self._sent}, *self._decoded))
 
     def __repr__(self) -> str:
         return f"<TaskResult of task {self.task_id}: {_brief.repr(self.result)}>"

@@ -136,11 +136,11 @@ class Run:
     def feed(self, after: int | None = None) -> Feed[Update]:
         """Returns the task's updates from a position on, on a stream of their own."""
 
-        async def updates(room: asyncio.Event) -> AsyncGenerator[Update]:
+        async def updates(room: asyncio.Event) -> AsyncGenerator[list[Update]]:
             follow = await self._followed()
-            async with aclosing(follow.updates(room=room, after=after)) as updates:
-                async for update in updates:
-                    yield update
+            async with aclosing(follow.updates(room=room, after=after)) as batches:
+                async for batch in batches:
+                    yield batch
 
         return Feed(updates)
 

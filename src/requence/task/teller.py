@@ -28,7 +28,7 @@ class Teller:
 
     def __init__(
         self,
-        updates: Callable[[asyncio.Event], AsyncGenerator[Update]],
+        updates: Callable[[asyncio.Event], AsyncGenerator[list[Update]]],
         callbacks: Callbacks,
         *,
         task_id: str,

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from requence._json import as_object
-from requence.task.context import Context
+from requence.task.context import Context, Contexts
 from requence.task.record import Record, plain
 
 # Without the functions below the classes: they are for this package, and no part of its public face.
@@ -36,6 +36,9 @@ __all__ = [
 
 
 _set = object.__setattr__  # a record is read-only
+
+Moment: TypeAlias = tuple[Contexts, int, int | None, bool, bool]
+"""Where an update has its context, and after how many updates; its position; synthetic; incomplete."""
 
 
 def __dir__() -> list[str]:
@@ -61,7 +64,7 @@ class BaseUpdate(Record):
             context may lack what came before (by attribute only).
     """
 
-    __slots__ = ("_context", "incomplete", "position", "synthetic")
+    __slots__ = ("_moment",)
 
     timestamp: str | None
     task_id: str
@@ -70,13 +73,11 @@ class BaseUpdate(Record):
     name: str | None
 
     _wire_spelling = True
-    _context: Context
+    # One slot for all that is no field, since filling slots is a good part of what an update costs.
+    _moment: Moment
 
-    # Not fields: three slots, and the wire's spelling of three fields.
+    # Not fields: the wire's spelling of three fields.
     if TYPE_CHECKING:
-        position: int | None
-        synthetic: bool
-        incomplete: bool
         taskId: str  # noqa: N815
         updateId: str | None  # noqa: N815
         rootTaskId: str | None  # noqa: N815
@@ -89,15 +90,31 @@ class BaseUpdate(Record):
         synthetic: bool = False,
         incomplete: bool = False,
     ) -> None:
-        fill(self, dict(values), context, position, synthetic, incomplete)
+        fill(self, dict(values), (Contexts(context), 0, position, synthetic, incomplete))
 
     @property
     def context(self) -> Context:
         """The task as it was right after this update."""
-        return self._context
+        contexts, count, *_ = self._moment
+        return contexts.after(count)
+
+    @property
+    def position(self) -> int | None:
+        """The update's number in the task's log."""
+        return self._moment[2]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the service did not send it."""
+        return self._moment[3]
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the beginning of the task was not seen."""
+        return self._moment[4]
 
     def _find(self, name: str) -> Any:
-        return self._context if name == "context" else super()._find(name)
+        return self.context if name == "context" else super()._find(name)
 
     def __iter__(self) -> Iterator[str]:
         yield "context"
@@ -114,11 +131,11 @@ class BaseUpdate(Record):
         return f"<{type(self).__name__}{which} of task {self.task_id}{at}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self._values, self._context, self.position, self.synthetic, self.incomplete))
+        return (type(self), (self._values, self.context, *self._moment[2:]))
 
     def with_context(self, context: Context) -> Self:
         """Returns the same update with another context."""
-        return type(self)(self._values, context, self.position, self.synthetic, self.incomplete)
+        return type(self)(self._values, context, *self._moment[2:])
 
 
 class TaskStart(BaseUpdate):
@@ -231,17 +248,7 @@ Update: TypeAlias = (
 )
 
 
-def fill(
-    update: BaseUpdate,
-    values: dict[str, Any],
-    context: Context,
-    position: int | None,
-    synthetic: bool,
-    incomplete: bool,
-) -> None:
+def fill(update: BaseUpdate, values: dict[str, Any], moment: Moment) -> None:
     """Makes the update what it is. It keeps these very values: a stream may bring very many."""
     _set(update, "_values", values)
-    _set(update, "_context", context)
-    _set(update, "position", position)
-    _set(update, "synthetic", synthetic)
-    _set(update, "incomplete", incomplete)
+    _set(update, "_moment", moment)

@@ -97,9 +97,10 @@ class Watch(Observer):
             self._broadcast.end(error)
 
     def _hand_on(self, event: LogEvent) -> None:
-        update = self._states.read(event.name, event.payload, position=event.position)
+        position, name, payload = event
+        update = self._states.read(name, payload, position=position)
         if update is None:
-            _log.debug("an event of the stream of all tasks names no task: %s", event.name)
+            _log.debug("an event of the stream of all tasks names no task: %s", name)
         elif self._only is None or update.type in self._only:
             self._broadcast.put((update, update.incomplete), self._confirmation(update))
 
