@@ -124,7 +124,7 @@ async def read_with_our_parser(url: str, events: list[Event]) -> None:
     parser = SSEParser(max_event_size=2**28)
     async with aiohttp.ClientSession() as session, session.post(url) as response:
         async for chunk in response.content.iter_any():
-            events += [(name, data, id) for id, name, data in parser.feed(chunk)]
+            events += [(name, data, event_id) for event_id, name, data in parser.feed(chunk)]
 
 
 def library_reader(**session_options: Any) -> Reader:
@@ -215,9 +215,9 @@ async def resume_ours(url: str) -> Resumed:
             terminal=frozenset({TERMINAL}),
         )
         stream: EventStream[None] = EventStream(api, watched, ask=not_over)
-        async for event in stream.events():
-            got.events.append((event.name, json.dumps(event.payload)))
-            if event.name == TERMINAL:
+        async for _, name, payload in stream.events():
+            got.events.append((name, json.dumps(payload)))
+            if name == TERMINAL:
                 return
 
     await io_thread().run_async(follow)

@@ -24,7 +24,7 @@ BIG = tuple(case for case in ALL if len(case.stream) > LARGE)
 def run(chunks: Iterable[bytes], *, max_event_size: int = AMPLE) -> tuple[list[Event], SSEParser]:
     parser = SSEParser(max_event_size=max_event_size)
     events = [event for chunk in chunks for event in parser.feed(chunk)]
-    return [(name, data, id) for id, name, data in events], parser
+    return [(name, data, event_id) for event_id, name, data in events], parser
 
 
 def check(case: FramingCase, chunks: Iterable[bytes]) -> None:
@@ -175,10 +175,10 @@ def test_the_id_stays_over_events_chunks_and_comments() -> None:
     parser = SSEParser(max_event_size=AMPLE)
     parser.feed(b"id: 41\ndata: a\n\n")
     assert parser.last_event_id == "41"
-    assert [id for id, _, _ in parser.feed(b": ka\n\ndata: b\n\ndata: c\n\n")] == ["41", "41"]
+    assert [event_id for event_id, _, _ in parser.feed(b": ka\n\ndata: b\n\ndata: c\n\n")] == ["41", "41"]
     parser.feed(b"id: 42\ndata: half")
     assert parser.last_event_id == "41", "half an event does not move the id"
-    assert [id for id, _, _ in parser.feed(b"\n\n")] == ["42"]
+    assert [event_id for event_id, _, _ in parser.feed(b"\n\n")] == ["42"]
     assert parser.last_event_id == "42"
 
 

@@ -189,10 +189,18 @@ class Connection:
         self, events: list[ServerSentEvent], on_skip: Callable[[DamagedEventError], None]
     ) -> Iterator[list[LogEvent]]:
         """Yields what is new, in batches; what comes before a damaged event, before that is passed over."""
-        read = self._log.read_all(events)
-        if read is not None:
-            yield from (read[begin : begin + BATCH] for begin in range(0, len(read), BATCH))
-            return
+        for begin in range(0, len(events), BATCH):
+            some = events[begin : begin + BATCH]
+            whole = self._log.read_all(some)
+            if whole is None:
+                yield from self._with_doubt(some, on_skip)
+            else:
+                yield whole
+
+    def _with_doubt(
+        self, events: list[ServerSentEvent], on_skip: Callable[[DamagedEventError], None]
+    ) -> Iterator[list[LogEvent]]:
+        """Yields what is new of events of which some are old, damaged, or without a number of their own."""
         batch: list[LogEvent] = []
         for raw in events:
             try:
@@ -206,9 +214,6 @@ class Connection:
                 continue
             if event is not None:
                 batch.append(event)
-                if len(batch) == BATCH:
-                    yield batch
-                    batch = []
         if batch:
             yield batch
 

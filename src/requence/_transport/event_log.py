@@ -71,7 +71,7 @@ class EventLog:
         read: list[LogEvent] = []
         name, data, last = "", "", -1 if self.position is None else self.position
         try:
-            for id_text, name, data in events:  # noqa: B007 (those of the last one are used)
+            for id_text, name, data in events:
                 position, payload = int(id_text), _decode(data)
                 if position <= last or payload.__class__ is not dict or not _is_position(id_text):
                     return None

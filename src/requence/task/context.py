@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from requence._json import as_object
 from requence.task.persistent import PersistentMap
 from requence.task.record import Record
 
-__all__ = ["Context", "Contexts", "fold"]
+__all__ = ["Context", "Contexts", "after_all", "fold"]
 
 _set = object.__setattr__  # a record is read-only
 _NODE_FIELDS = {"nodeUpdate": ("node_data", "data"), "nodeError": ("node_error", "error")}
@@ -87,49 +87,51 @@ def fold(context: Context, type: str, payload: Mapping[str, Any]) -> Context:
 class Contexts:
     """The contexts before, between and after some updates that came together, made when they are asked for.
 
-    Making one for each update takes as long as reading it, and few programs look at them all. May be used in any
-    thread: two who ask at the same time make the same twice.
+    Making one for each update takes as long as reading it, and few programs look at them all. Once `last` was
+    called, `after` may be in any thread: two who ask at the same time make the same twice.
+
+    Attributes:
+        updates: The type and the payload of each update; an empty type for one that changes nothing. All of them
+            are to be here before the first question.
     """
 
-    __slots__ = ("_known", "_updates")
+    __slots__ = ("_known", "updates")
 
-    def __init__(self, before: Context, updates: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> None:
-        """Makes those before and after.
-
-        Args:
-            before: The context before them.
-            updates: The type and the payload of each; an empty type for one that changes nothing.
-        """
-        self._updates = updates
-        self._known: list[Context | None] = [before, *[None] * len(updates)]
-        self._known[-1] = _after_all(before, updates)
-
-    @property
-    def last(self) -> Context:
-        """The context after all updates."""
-        return self.after(len(self._updates))
+    def __init__(self, before: Context) -> None:
+        """Makes the one before the first update."""
+        self.updates: list[tuple[str, Mapping[str, Any]]] = []
+        self._known = {0: before}  # by the number of updates before it
 
     def after(self, count: int) -> Context:
         """Returns the context after the first so many updates."""
-        known = count
-        while (context := self._known[known]) is None:
-            known -= 1
-        for number in range(known, count):
-            context = self._known[number + 1] = fold(context, *self._updates[number])
-        return context
+        found = self._known.get(count)
+        if found is None:
+            known = count
+            while (found := self._known.get(known)) is None:
+                known -= 1
+            for number in range(known, count):
+                found = self._known[number + 1] = fold(found, *self.updates[number])
+        return found
+
+    def last(self) -> Context:
+        """Returns the context after all updates."""
+        count = len(self.updates)
+        if count not in self._known:
+            self._known[count] = after_all(self._known[0], self.updates)
+        return self._known[count]
 
 
-def _after_all(context: Context, updates: Iterable[tuple[str, Mapping[str, Any]]]) -> Context:
-    """Folds all at once, without the contexts between them."""
+def after_all(context: Context, updates: Iterable[tuple[str, Mapping[str, Any]]]) -> Context:
+    """Returns the context after some updates, without those between them: like `fold` for each."""
     nodes: dict[tuple[str, str], Any] = {}
-    for type, payload in updates:
-        if type in _NODE_FIELDS:
+    for kind, payload in updates:
+        if kind in _NODE_FIELDS:
             alias = _alias(payload)
             if alias is not None:
-                field, value = _NODE_FIELDS[type]
+                field, value = _NODE_FIELDS[kind]
                 nodes[field, alias] = payload.get(value)
         else:
-            context = fold(context, type, payload)
+            context = fold(context, kind, payload)
     for (field, alias), value in nodes.items():
         context = context.with_node(field, alias, value)
     return context

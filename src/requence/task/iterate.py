@@ -22,8 +22,9 @@ T_co = TypeVar("T_co", covariant=True)
 class Source(Protocol[T_co]):
     """What one iteration reads: a mailbox that can be closed."""
 
-    def pop(self) -> T_co | None:
-        """Returns the next item, or None if none waits. In any thread."""
+    @property
+    def pop(self) -> Callable[[], T_co]:
+        """Returns the next item, or raises IndexError if none waits. In any thread."""
         ...
 
     async def ready(self) -> bool:
@@ -115,10 +116,12 @@ class Iteration(Iterator[T]):
         self._cursor = cursor
 
     def __next__(self) -> T:
-        item = self._cursor.next_blocking()
-        if item is None:
-            raise StopIteration
-        return item
+        while True:
+            try:
+                return self._cursor.pop()
+            except IndexError:
+                if not self._cursor.is_ready_blocking():
+                    raise StopIteration from None
 
     def close(self) -> None:
         """Ends the iteration."""
@@ -134,14 +137,20 @@ class AsyncIteration(AsyncIterator[T]):
         self._cursor = cursor
 
     async def __anext__(self) -> T:
-        item = await self._cursor.next()
-        if item is None:
-            raise StopAsyncIteration
-        return item
+        while True:
+            try:
+                return self._cursor.pop()
+            except IndexError:
+                if not await self._cursor.is_ready():
+                    raise StopAsyncIteration from None
 
     async def aclose(self) -> None:
         """Ends the iteration."""
         self._cursor.close()
+
+
+def _nothing() -> NoReturn:
+    raise IndexError
 
 
 class _Cursor(Generic[T]):
@@ -149,6 +158,9 @@ class _Cursor(Generic[T]):
 
     The source is closed when the iteration ends, or when the cursor is collected. A wait that is interrupted
     (Ctrl-C, a cancelled task) loses nothing.
+
+    Attributes:
+        pop: Returns the next item, or raises IndexError if none waits.
     """
 
     def __init__(self, opening: Opening[T]) -> None:
@@ -157,36 +169,32 @@ class _Cursor(Generic[T]):
         self._instead = f"async for … in {opening.spelling[0]}"
         self._keep = opening.keep
         self._source = opening.source()
+        self.pop = self._source.pop
         self._long_wait = LongWait(opening.wait)
         self._ended = False
         self._closer = weakref.finalize(self, self._io.call_soon, self._source.close)
         self._closer.atexit = False  # at exit the I/O thread closes all streams by itself
 
-    def next_blocking(self) -> T | None:
-        """Returns the next item, or None at the end."""
-        while not self._ended:
-            item = self._source.pop()
-            if item is not None:
-                return item
+    def is_ready_blocking(self) -> bool:
+        """Waits until there is a next item; returns False at the end."""
+        if not self._ended:
             with self._closing_on_error():
                 if not block_or_tell(self._io, self._ready, self._goes_on, instead=self._instead):
                     self.close()
-        return None
+        return not self._ended
 
-    async def next(self) -> T | None:
-        """Returns the next item, or None at the end."""
-        while not self._ended:
-            item = self._source.pop()
-            if item is not None:
-                return item
+    async def is_ready(self) -> bool:
+        """Waits until there is a next item; returns False at the end."""
+        if not self._ended:
             with self._closing_on_error():
                 if not await wait_or_tell(self._io, self._ready, self._goes_on):
                     self.close()
-        return None
+        return not self._ended
 
     def close(self) -> None:
         """Ends the iteration and closes its source. May be called more than once."""
         self._ended = True
+        self.pop = _nothing
         self._closer()
 
     async def _ready(self) -> bool:

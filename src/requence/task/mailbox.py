@@ -25,6 +25,9 @@ class Mailbox(Generic[T]):
     """What waits for one consumer, each item once: 1,024 items at most, if its source stops when it is told.
 
     `pop` may be called in any thread, the rest only on the I/O thread.
+
+    Attributes:
+        pop: Returns the next item, or raises IndexError if none waits; `ready` tells when there is one.
     """
 
     def __init__(self, *, on_full: Callable[[], None], on_drained: Callable[[], None]) -> None:
@@ -35,6 +38,7 @@ class Mailbox(Generic[T]):
             on_drained: Called when after that all items were taken.
         """
         self._items: deque[T] = deque()
+        self.pop = self._items.popleft
         self._held: deque[Parcel[T]] = deque()  # from the first item on before which something is to be done
         self._changed = asyncio.Event()
         self._on_full = on_full
@@ -88,13 +92,6 @@ class Mailbox(Generic[T]):
         parcels += self._held
         self._held.clear()
         return parcels
-
-    def pop(self) -> T | None:
-        """Returns the next item, or None if none waits; `ready` tells when there is one."""
-        try:
-            return self._items.popleft()
-        except IndexError:  # in place of a look before: another thread may take the last one meanwhile
-            return None
 
     def take(self) -> list[T]:
         """Returns all that `pop` would return now."""

@@ -6,8 +6,6 @@ the square of that in time and, with a buffer full of updates, in memory.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
@@ -38,33 +36,36 @@ class PersistentMap(Mapping[str, V]):
         self._root: tuple[Any, ...] = ()
         self._height = 0  # in bits: how many of a number's lowest bits are decided below the root
         for key, value in (values or {}).items():
-            self._add(key, value)
+            self._keys.append(key)
+            self._numbers[key] = self._size
+            self._set(self._size, value)
 
     def with_item(self, key: str, value: V) -> PersistentMap[V]:
-        """Returns a version with one item more, or with another value of it."""
-        other: PersistentMap[V] = PersistentMap.__new__(PersistentMap)
+        """Returns a version with one item more, or with another value of it.
+
+        In one thread at a time, but for items that an earlier call has given to a version of the same keys.
+        """
+        other: PersistentMap[V] = self.__new__(type(self))
         other._keys, other._numbers = self._keys, self._numbers
-        other._size, other._height = self._size, self._height
-        number = self._numbers.get(key, self._size)
-        if number < self._size:
-            other._root = _replaced(self._root, self._height, number, value)
-            return other
-        other._root = self._root
-        with _growing:
+        other._size, other._root, other._height = self._size, self._root, self._height
+        number = self._numbers.get(key)
+        if number is None or number > self._size:
             if not self._size or self._size != len(self._keys):  # keys of another version are not ours
                 other._keys = self._keys[: self._size]
                 other._numbers = {known: number for number, known in enumerate(other._keys)}
-            other._add(key, value)
+            number = self._size
+            other._keys.append(key)
+            other._numbers[key] = number
+        other._set(number, value)
         return other
 
-    def _add(self, key: str, value: V) -> None:
-        number = self._size
-        if number >> self._height >= _WIDTH:
-            self._root, self._height = (self._root,), self._height + _BITS
+    def _set(self, number: int, value: V) -> None:
+        """Sets the value of a key, which may be the first that has none yet."""
+        if number == self._size:
+            if number >> self._height >= _WIDTH:
+                self._root, self._height = (self._root,), self._height + _BITS
+            self._size += 1
         self._root = _replaced(self._root, self._height, number, value)
-        self._keys.append(key)
-        self._numbers[key] = number
-        self._size += 1
 
     def __getitem__(self, key: str) -> V:
         number = self._numbers[key]
@@ -87,18 +88,6 @@ class PersistentMap(Mapping[str, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PersistentMap, (dict(self),)
-
-
-_growing = threading.Lock()  # held while keys are added, which several versions may share
-
-
-def _start_afresh_in_child() -> None:
-    global _growing
-    _growing = threading.Lock()  # a thread of the parent may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh_in_child)
 
 
 def _replaced(node: tuple[Any, ...], height: int, number: int, value: object) -> tuple[Any, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from requence.task.context import Context, Contexts
+from requence.task.context import Context, Contexts, after_all
 from requence.task.updates import (
-    Moment,
     NodeDefer,
     NodeEnd,
     NodeError,
@@ -21,6 +20,9 @@ from requence.task.updates import (
     Update,
     fill,
 )
+
+if TYPE_CHECKING:
+    from requence._transport.event_log import LogEvent
 
 __all__ = ["TERMINAL_TYPES", "context_after", "read_update", "read_updates", "task_id_of", "type_of"]
 
@@ -58,71 +60,53 @@ def read_update(
         synthetic: Whether the service did not send it.
         incomplete: Whether the beginning of the task was not seen.
     """
-    own = before["task_id"]
-    values = _values(name, payload, own)
-    contexts = Contexts(before, [_step(values, own)])
-    return _update(values, (contexts, 1, position, synthetic, incomplete))
+    (update,), _ = read_updates([(position, name, dict(payload))], before=before)
+    if synthetic or incomplete:
+        return update.marked(synthetic=synthetic, incomplete=incomplete)
+    return update
 
 
-def read_updates(
-    events: Sequence[tuple[int | None, str, dict[str, Any]]], *, before: Context
-) -> tuple[list[Update], Context]:
+def read_updates(events: Iterable[LogEvent], *, before: Context) -> tuple[list[Update], Context]:
     """Returns the updates that some events carry, and the context after them.
 
     A `type` inside the payload wins over the event's name. An update that names no task is the task's own; one
     of another task, a sub-task, leaves the context alone.
 
     Args:
-        events: The position, the name and the payload of each.
+        events: The events; the updates take over their payloads.
         before: The context before them.
     """
-    own = before["task_id"]
-    read = [_values(name, payload, own) for _, name, payload in events]
-    contexts = Contexts(before, [_step(values, own) for values in read])
-    updates = [
-        _update(values, (contexts, count, event[0], False, False))
-        for count, (event, values) in enumerate(zip(events, read, strict=True), 1)
-    ]
-    return updates, contexts.last
+    # One loop without calls of our own: this is what a stream of very many updates waits for.
+    own, contexts, updates = before["task_id"], Contexts(before), list[Update]()
+    for count, (position, name, payload) in enumerate(events, 1):
+        kind, task_id = payload.get("type"), payload.get("taskId")
+        if kind.__class__ is not str or not kind:
+            kind = payload["type"] = name
+        if task_id != own:
+            task_id = payload["taskId"] = task_id_of(payload) or own
+        if "task_id" in payload:
+            payload["task_id"] = task_id
+        if "context" in payload:
+            del payload["context"]  # the context is always our own
+        contexts.updates.append((kind if task_id == own else "", payload))
+        made = _CLASSES.get(kind, UnknownUpdate)
+        update = made.__new__(made)
+        fill(update, payload, (contexts, count, position, False, False))
+        updates.append(update)
+    return updates, contexts.last()
 
 
-def context_after(
-    events: Iterable[tuple[int | None, str, dict[str, Any]]], *, before: Context
-) -> Context:
+def context_after(events: Iterable[LogEvent], *, before: Context) -> Context:
     """Returns the context after some events, for those who want no updates of them; see `read_updates`."""
     own = before["task_id"]
-    return Contexts(
+    return after_all(
         before,
         [
             (type_of(name, payload), payload)
             for _, name, payload in events
-            if (task_id_of(payload) or own) == own
+            if payload.get("taskId") == own or (task_id_of(payload) or own) == own
         ],
-    ).last
-
-
-def _values(name: str, payload: Mapping[str, Any], own: str) -> dict[str, Any]:
-    """Returns the fields of an update."""
-    kind, task_id = type_of(name, payload), task_id_of(payload) or own
-    values = {"type": kind, **payload, "taskId": task_id}
-    values["type"] = kind
-    if "task_id" in values:
-        values["task_id"] = task_id
-    if "context" in values:
-        del values["context"]  # the context is always our own
-    return values
-
-
-def _step(values: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
-    """Returns what `Contexts` takes: a type only for an update of our own task."""
-    return values["type"] if values["taskId"] == own else "", values
-
-
-def _update(values: dict[str, Any], moment: Moment) -> Update:
-    made = _CLASSES.get(values["type"], UnknownUpdate)
-    update = made.__new__(made)
-    fill(update, values, moment)
-    return update
+    )
 
 
 def type_of(name: str, payload: Mapping[str, Any]) -> str:

@@ -117,8 +117,8 @@ class BaseUpdate(Record):
         return self.context if name == "context" else super()._find(name)
 
     def __iter__(self) -> Iterator[str]:
-        yield "context"
-        yield from (name for name in super().__iter__() if name != "context")
+        yield from ("context", "type")
+        yield from (name for name in super().__iter__() if name not in ("context", "type"))
 
     def to_dict(self, *, context: bool = True) -> dict[str, Any]:
         """Returns the update as plain JSON data; `context=False` leaves the context out, for relaying."""
@@ -132,6 +132,10 @@ class BaseUpdate(Record):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self._values, self.context, *self._moment[2:]))
+
+    def marked(self, *, synthetic: bool, incomplete: bool) -> Self:
+        """Returns the same update, told to be synthetic or incomplete."""
+        return type(self)(self._values, self.context, self.position, synthetic, incomplete)
 
     def with_context(self, context: Context) -> Self:
         """Returns the same update with another context."""
