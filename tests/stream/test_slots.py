@@ -288,7 +288,8 @@ async def test_no_stream_gives_way_for_one_who_has_given_up(server: ScriptedServ
         gc.collect()
     while len(slots._asking) > 1:
         await asyncio.sleep(0.001)
-    await quiet_until(clock, lambda: len(server.calls("watch")) >= 4)
+    await quiet_until(clock, lambda: not slots._asking)  # pyright: ignore[reportPrivateUsage]
+    await server.until(lambda: len(server.calls("watch")) >= 4)
     await server.until(lambda: sum(call.left for call in server.calls("watch")) >= 1)
     await Task("t", client=client).finalized()  # any others would have left, and come again, in this time
     assert len(server.calls("watch")) == 4
