@@ -32,8 +32,8 @@ WAITS = {
         task.sync.result
         """,
     "in slices, as on Windows": """
-        from requence._transport import crossing
-        crossing._SLICE = 0.05
+        from requence._transport import outcome
+        outcome._SLICE = 0.05
         task.sync.result
         """,
     "task.sync.updates": """

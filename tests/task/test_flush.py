@@ -24,6 +24,7 @@ from tests.scripted_server import (
 import requence
 from requence.exceptions import ConfigurationError, RequenceError, TaskWaitTimeout
 from requence.task import Task, TaskRefusedError, aio
+from requence.task.starts import StartOutcome, Starts
 
 
 @pytest.fixture
@@ -194,19 +195,23 @@ def test_the_timeout_is_a_number_of_seconds(timeout: Any) -> None:
         requence.flush(timeout)
 
 
+class _Run:
+    def __init__(self) -> None:
+        self.start = StartOutcome()
+
+
 def test_only_the_latest_failures_are_kept_for_it(server: ScriptedServer) -> None:
     """For programs that never flush. Their inputs are not kept at all."""
-    from requence.task.starts import Starts
+    kept = Starts[_Run]()
+    runs = [_Run() for _ in range(1200)]
 
-    kept = Starts[int]()
-
-    async def fail_often() -> list[tuple[int, RequenceError]]:
-        for number in range(1200):
-            kept.has_failed(number, RequenceError("no"))
+    async def fail_often() -> list[tuple[_Run, RequenceError]]:
+        for run in runs:
+            kept.has_failed(run, RequenceError("no"))
         return (await kept.settled(0))[0]
 
     failed = asyncio.run(fail_often())
-    assert [number for number, _ in failed] == list(range(200, 1200))
+    assert [run for run, _ in failed] == runs[200:]
 
 
 def test_a_failed_start_keeps_no_input(server: ScriptedServer) -> None:

@@ -22,6 +22,7 @@ from requence._transport.refusals import readable, refusal
 from requence._transport.retry import CALLS, http_date, is_not_processed, is_transient, retry_after
 from requence._transport.session import Answer, LostConnectionError, Request, session
 from requence._transport.slots import Slots
+from requence._transport.started import Started
 from requence.exceptions import (
     RequenceUnreachableException,
     TaskAbortException,
@@ -41,7 +42,7 @@ from requence_api.models import (
 )
 from requence_api.types import UNSET, Unset
 
-__all__ = ["Api", "LostAnswerError", "Prepared", "Report", "Started", "unreachable"]
+__all__ = ["Api", "LostAnswerError", "Prepared", "Report", "unreachable"]
 
 _logger = logging.getLogger("requence.transport")
 
@@ -69,15 +70,6 @@ class Prepared:
     finalize_url: str
     branch: str
     at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A started task. `watch_url` and `url` are None if the service named none."""
-
-    task_id: str
-    watch_url: str | None
-    url: str | None
 
 
 @dataclass(frozen=True, slots=True)

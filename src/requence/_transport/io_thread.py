@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextlib
 import importlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
-from requence._transport.crossing import Work, begin, outcome_of, until_done
+from requence._transport.crossing import Submitted, Work
+from requence._transport.outcome import Outcome
 from requence._transport.worker import CallbackThreads, Worker
 from requence.exceptions import ForkedHandleError, UsageError
 
@@ -48,7 +49,7 @@ class IOThread:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._closed = False
-        self._due_before_exit: set[Future[Any]] = set()
+        self._due_before_exit: set[Outcome[Any]] = set()
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self.last_words: dict[int, Callable[[], object]] = {}
         self.loop = asyncio.new_event_loop()
@@ -79,7 +80,7 @@ class IOThread:
         """Whether this process has the thread; a forked child has only the memory of it."""
         return self._pid == os.getpid()
 
-    def submit(self, work: Work[T], *, before_exit: bool = False) -> Future[T]:
+    def submit(self, work: Work[T], *, before_exit: bool = False) -> Submitted[T]:
         """Runs a coroutine on the I/O thread.
 
         Args:
@@ -87,19 +88,19 @@ class IOThread:
             before_exit: Whether the end of the script waits for it (at most 5 seconds).
 
         Returns:
-            A future that can be waited for in any thread; cancelling it cancels the coroutine.
+            Its outcome, that can be waited for in any thread.
 
         Raises:
             ForkedHandleError: This thread stayed in the parent process.
             UsageError: The interpreter is shutting down.
         """
-        self._check_usable()
-        future: Future[T] = Future()
+        self.check_usable()
+        outcome = Submitted(work, self.loop)
         if before_exit:
-            self._due_before_exit.add(future)
-            future.add_done_callback(self._due_before_exit.discard)
-        self.loop.call_soon_threadsafe(begin, work, future)
-        return future
+            self._due_before_exit.add(outcome)
+            outcome.on_done(partial(self._due_before_exit.discard, outcome))
+        self.loop.call_soon_threadsafe(outcome.begin)
+        return outcome
 
     def run(self, work: Work[T]) -> T:
         """Runs a coroutine on the I/O thread and blocks until it is done.
@@ -109,38 +110,51 @@ class IOThread:
         Raises:
             UsageError: Called on the I/O thread itself, which would wait for itself for ever.
         """
-        future = self.submit(work)
+        submitted = self.submit(work)
         try:
-            return self.wait(future)
+            return self.wait(submitted)
         finally:
-            future.cancel()
+            submitted.cancel()
 
-    def wait(self, future: Future[T]) -> T:
-        """Blocks until a future of `submit` is done; leaves it alone if the wait is interrupted.
+    def wait(self, outcome: Outcome[T]) -> T:
+        """Blocks until something is known; leaves it alone if the wait is interrupted.
 
         Raises:
             UsageError: Called on the I/O thread itself.
         """
         self._check_may_block()
-        self._check_is_here(future)
-        return outcome_of(future)
+        if not outcome.is_done:  # else it has come along
+            self.check_usable()
+            outcome.block(look=self.check_usable)
+        return outcome.get()
 
     async def run_async(self, work: Work[T]) -> T:
         """Runs a coroutine on the I/O thread and waits for it in the running loop, whichever that is.
 
         Cancelling the wait cancels the coroutine, nothing else.
         """
-        future = self.submit(work)
+        submitted = self.submit(work)
         try:
-            return await self.wait_async(future)
+            return await self.wait_async(submitted)
         finally:
-            future.cancel()
+            submitted.cancel()
 
-    async def wait_async(self, future: Future[T]) -> T:
-        """Waits in the running loop for a future of `submit`; leaves it alone if the wait is cancelled."""
-        self._check_is_here(future)
-        await until_done(future)
-        return outcome_of(future)
+    async def wait_async(self, outcome: Outcome[T]) -> T:
+        """Waits in the running loop until something is known; leaves it alone if the wait is cancelled."""
+        if not outcome.is_done:  # else it has come along
+            self.check_usable()
+            await outcome.wait()
+        return outcome.get()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Calls a function on the I/O thread, soon, without waiting.
+
+        Raises:
+            ForkedHandleError: This thread stayed in the parent process.
+            UsageError: The interpreter is shutting down.
+        """
+        self.check_usable()
+        self.loop.call_soon_threadsafe(function)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Calls a function on the I/O thread, soon, without waiting; in the caller's if that thread has ended."""
@@ -158,8 +172,10 @@ class IOThread:
     def flush(self, deadline: float = _EXIT_DEADLINE) -> None:
         """Waits until what is due before exit is done, once for each request and for some seconds only."""
         if self._is_running():
-            late = concurrent.futures.wait(self._due_before_exit.copy(), timeout=deadline).not_done
-            self._due_before_exit -= late
+            end = time.monotonic() + deadline
+            for outcome in self._due_before_exit.copy():
+                if not outcome.block(end - time.monotonic()):
+                    self._due_before_exit.discard(outcome)
 
     def _finish(self) -> None:
         """Waits for what is due, as the main thread ends. Other threads may go on after that, and ask for more."""
@@ -168,9 +184,7 @@ class IOThread:
         except KeyboardInterrupt:  # whoever presses Ctrl-C now does not want to wait again in `close`
             self._due_before_exit.clear()
         if self._is_running() and _runs_no_exit_handlers():
-            said = Future[None]()
-            self.loop.call_soon_threadsafe(begin, self._say_last_words, said)
-            concurrent.futures.wait([said], timeout=_LAST_WORDS)
+            self.submit(self._say_last_words).block(_LAST_WORDS)
 
     async def _say_last_words(self) -> None:
         while self.last_words:
@@ -181,7 +195,7 @@ class IOThread:
         self.flush()
         if self._is_running():
             self._closed = True
-            self.loop.call_soon_threadsafe(begin, self._close_on_loop, Future[None]())
+            self.loop.call_soon_threadsafe(Submitted(self._close_on_loop, self.loop).begin)
             self._thread.join(timeout=_EXIT_DEADLINE)
 
     @contextlib.contextmanager
@@ -230,11 +244,13 @@ class IOThread:
                 hint="use the awaitable form there, or call from another thread",
             )
 
-    def _check_is_here(self, future: Future[Any]) -> None:
-        if not future.done():  # else its outcome has come along
-            self._check_usable()
+    def check_usable(self) -> None:
+        """Says whether anything can be waited for here.
 
-    def _check_usable(self) -> None:
+        Raises:
+            ForkedHandleError: This thread stayed in the parent process.
+            UsageError: The interpreter is shutting down.
+        """
         if not self.is_here:
             raise ForkedHandleError(
                 "This was begun before the process forked, and its connection stayed in the parent",

@@ -6,12 +6,11 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Generator
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from requence._transport.crossing import Submitted
 from requence._transport.io_thread import IOThread, Work
 from requence.exceptions import UsageError
-from requence.task.blocking import WhatGoesOn, wait_or_tell
 
 __all__ = ["Operation", "Pending"]
 
@@ -24,32 +23,24 @@ _log = logging.getLogger("requence.task")
 class Pending(Generic[T_co]):
     """A value that has to be awaited. Each `await` waits anew; cancelling one harms nobody else."""
 
-    __slots__ = ("_goes_on", "_io", "_keep", "_spelling", "_wait")
+    __slots__ = ("_io", "_spelling", "_wait")
 
-    def __init__(
-        self, io: IOThread, wait: Work[T_co], *, spelling: tuple[str, str], goes_on: WhatGoesOn, keep: object
-    ) -> None:
+    def __init__(self, io: IOThread, wait: Work[T_co], *, spelling: tuple[str, str]) -> None:
         """Makes something to await.
 
         Args:
-            io: Where to wait.
-            wait: Makes the coroutine that waits on the I/O thread.
+            io: Where the outcome comes from; in a forked child it does not.
+            wait: Makes the coroutine that waits in the running loop. While it does, it has to keep the handle,
+                which may have no other reference.
             spelling: How the caller wrote it, and without asyncio writes it.
-            goes_on: Describes what goes on when the wait is given up.
-            keep: What must stay alive while somebody waits: the handle.
         """
         self._io = io
         self._wait = wait
         self._spelling = spelling
-        self._goes_on = goes_on
-        self._keep = keep
 
     def __await__(self) -> Generator[Any, None, T_co]:
-        return self._awaited().__await__()
-
-    async def _awaited(self) -> T_co:
-        # In a coroutine of our own: its frame keeps `self`, and so the handle, which may have no other reference.
-        return await wait_or_tell(self._io, self._wait, self._goes_on)
+        self._io.check_usable()
+        return self._wait().__await__()
 
     def __repr__(self) -> str:
         return f"<{self._forgotten()}>"
@@ -94,14 +85,14 @@ class Operation:
     Raises when awaited what the request has met. A failure that nobody asks for is logged.
     """
 
-    __slots__ = ("__weakref__", "_future", "_io", "_unasked", "_what")
+    __slots__ = ("__weakref__", "_io", "_sent", "_unasked", "_what")
 
-    def __init__(self, io: IOThread, what: str, future: Future[None]) -> None:
+    def __init__(self, io: IOThread, what: str, sent: Submitted[None]) -> None:
         self._io = io
         self._what = what
-        self._future = future
-        self._unasked = weakref.finalize(self, _report_failure, io, what, future)
-        io.last_words[id(future)] = lambda: _report(what, future)
+        self._sent = sent
+        self._unasked = weakref.finalize(self, _report_failure, io, what, sent)
+        io.last_words[id(sent)] = lambda: _report(what, sent)
 
     def __await__(self) -> Generator[Any, None, None]:
         self._take_note()
@@ -109,9 +100,9 @@ class Operation:
 
     async def _confirmed(self) -> None:
         try:
-            await self._io.wait_async(self._future)
+            await self._io.wait_async(self._sent)
         except asyncio.CancelledError:
-            self._future.cancel()
+            self._sent.cancel()
             raise
 
     def confirm(self) -> None:
@@ -121,31 +112,30 @@ class Operation:
             RequenceError: What the request has met.
         """
         self._take_note()
-        self._io.wait(self._future)
+        self._io.wait(self._sent)
 
     def _take_note(self) -> None:
         self._unasked.detach()
-        self._io.last_words.pop(id(self._future), None)
+        self._io.last_words.pop(id(self._sent), None)
 
     def __repr__(self) -> str:
-        if not self._future.done():
-            state = "sent, not confirmed yet"
-        elif self._future.cancelled():
+        if self._sent.is_cancelled:
             state = "cancelled"
+        elif not self._sent.is_done:
+            state = "sent, not confirmed yet"
         else:
-            error = self._future.exception()
-            state = "confirmed" if error is None else f"failed: {error}"
+            state = "confirmed" if self._sent.error is None else f"failed: {self._sent.error}"
         return f"<{self._what}: {state}>"
 
 
-def _report_failure(io: IOThread, what: str, future: Future[None]) -> None:
+def _report_failure(io: IOThread, what: str, sent: Submitted[None]) -> None:
     """Logs what nobody will ask for any more, as soon as it is known."""
-    if io.is_here and io.last_words.pop(id(future), None) is not None:
-        future.add_done_callback(lambda done: _report(what, done))
+    if io.is_here and io.last_words.pop(id(sent), None) is not None:
+        sent.on_done(lambda: _report(what, sent))
 
 
-def _report(what: str, future: Future[None]) -> None:
-    if not future.done() or future.cancelled():
+def _report(what: str, sent: Submitted[None]) -> None:
+    if not sent.is_done or sent.is_cancelled:
         _log.error("%s was not confirmed before the script ended", what)
-    elif error := future.exception():
-        _log.error("%s failed, and nobody awaited it: %s", what, error)
+    elif sent.error is not None:
+        _log.error("%s failed, and nobody awaited it: %s", what, sent.error)

@@ -14,8 +14,18 @@ from types import FrameType
 from typing import TypeVar
 
 from requence._transport.io_thread import IOThread, Work
+from requence._transport.outcome import Outcome
 
-__all__ = ["WhatGoesOn", "block", "block_or_tell", "blocks_a_loop", "telling_what_goes_on", "wait_or_tell"]
+__all__ = [
+    "WhatGoesOn",
+    "block",
+    "block_or_tell",
+    "block_until_known",
+    "blocks_a_loop",
+    "telling_what_goes_on",
+    "wait_or_tell",
+    "wait_until_known",
+]
 
 T = TypeVar("T")
 
@@ -47,10 +57,23 @@ def block_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn, *, instead: 
         return io.run(work)
 
 
+def block_until_known(io: IOThread, outcome: Outcome[T], goes_on: WhatGoesOn, *, instead: str) -> T:
+    """Blocks like `block_or_tell` until something is known, and returns it."""
+    _warn_of_a_running_loop(io, instead)
+    with telling_what_goes_on(goes_on):
+        return io.wait(outcome)
+
+
 async def wait_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn) -> T:
     """Waits in the running loop for what runs on the I/O thread; a cancellation then tells what goes on."""
     with telling_what_goes_on(goes_on):
         return await io.run_async(work)
+
+
+async def wait_until_known(io: IOThread, outcome: Outcome[T], goes_on: WhatGoesOn) -> T:
+    """Waits like `wait_or_tell` until something is known, and returns it."""
+    with telling_what_goes_on(goes_on):
+        return await io.wait_async(outcome)
 
 
 @contextmanager

@@ -11,13 +11,12 @@ from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from requence._transport.io_thread import Work
+from requence._transport.io_thread import IOThread
 from requence.exceptions import ConfigurationError, TaskException, UsageError
 from requence.task.arguments import check_function
 from requence.task.result import T_co, TaskResult
-from requence.task.run import Run
 
-__all__ = ["Decoding", "typed_result"]
+__all__ = ["Decoding"]
 
 if TYPE_CHECKING:
     import msgspec
@@ -96,11 +95,12 @@ class Decoding(Generic[T_co]):
             if ours:
                 raise decoded
 
-    async def awaiting(self, plain: TaskResult[Any]) -> TaskResult[T_co]:
-        """Returns the result like `blocking`, decoded on another thread; on the I/O thread."""
+    async def awaiting(self, io: IOThread, plain: TaskResult[Any]) -> TaskResult[T_co]:
+        """Returns the result like `blocking`, decoded on a thread of its own."""
         decode = self._decode
-        if decode is None:
-            return plain
+        return plain if decode is None else await io.run_async(lambda: self._decoded(decode, plain))
+
+    async def _decoded(self, decode: Callable[[Any], T_co], plain: TaskResult[Any]) -> TaskResult[T_co]:
         while True:
             answer, ours = self._claim()
             if ours:
@@ -169,15 +169,6 @@ class Decoding(Generic[T_co]):
             result=plain,
             hint="the error's .result has the result as the service sent it",
         ) from decoded
-
-
-def typed_result(run: Run, decoding: Decoding[T], timeout: float | None = None) -> Work[TaskResult[T]]:
-    """Returns what waits on the I/O thread for a task's result, in the type that the caller wants."""
-
-    async def work() -> TaskResult[T]:
-        return await decoding.awaiting(await run.result(timeout))
-
-    return work
 
 
 def _converter(result_type: type[T]) -> Callable[[Any], T]:

@@ -37,7 +37,7 @@ def flushing(timeout: float | None) -> Work[list[Unstarted]]:
                 overhearing.enter_context(run.overheard())
             failed, undecided = await starts().settled(seconds)
             for run, _ in failed:
-                run.told()
+                run.start.is_asked = True
         late = [
             (run, run.wait_is_over(f"The start has taken more than {seconds:g} seconds")) for run in undecided
         ]

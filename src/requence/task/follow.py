@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-from requence._transport.api import Api, Report, Started
+from requence._transport.api import Api, Report
 from requence._transport.connection import Watched
 from requence._transport.event_log import EventLog, LogEvent
 from requence._transport.event_stream import EventStream
-from requence.exceptions import AckFailedError, RequenceError, TaskException
+from requence._transport.outcome import SharedOutcome
+from requence._transport.started import Started
+from requence.exceptions import AckFailedError, RequenceError, TaskException, UsageError
 from requence.task.callbacks import Callbacks
 from requence.task.context import Context
 from requence.task.delivery import delivery
-from requence.task.hub import Seat
+from requence.task.hub import Ending, Seat
 from requence.task.poll import ask_patiently, poll
 from requence.task.reading import TERMINAL_TYPES, context_after, read_updates, type_of
 from requence.task.result import TaskResult, outcome_of
-from requence.task.shared import fresh
 from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, completed, known_status, last_update
 from requence.task.teller import Teller
 from requence.task.updates import TaskAborted, TaskEnd, TaskError, Update
@@ -69,8 +70,9 @@ class Follow:
         self._seat = seat
         self._outcome: TaskResult | RequenceError | None = None
         self._settling: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: asyncio.Future[None] | SharedOutcome[Ending] | None = None
         self._last: Update | None = None
+        self._endings: list[SharedOutcome[TaskResult]] = []
         self._teller: Teller | None = None
         self._delivery = delivery(api, started.task_id)
 
@@ -79,27 +81,22 @@ class Follow:
         """Whether the end of the task is known."""
         return self._last is not None
 
-    async def outcome(self) -> TaskResult:
-        """Waits for the end of the task, on the stream that all waiters share.
+    def tell_end(self, ending: SharedOutcome[TaskResult]) -> None:
+        """Sets an outcome when the task has ended, from the stream that all waiters share.
 
-        Raises:
+        It fails with:
             TaskFailedError: The task failed.
             TaskAbortedError: The task was aborted.
-            AckFailedError: It ended, but its delivery could not be confirmed; the next call tries that again.
+            AckFailedError: It ended, but its delivery could not be confirmed; the next one has that tried again.
             RequenceError: Following it is not possible.
         """
-        if self._last is not None and isinstance(self._outcome, AckFailedError):
-            await self._settle(self._last)
-        while self._outcome is None:
-            watching = self._shared_stream()
-            await asyncio.wait({watching})
-            error = None if watching.cancelled() else watching.exception()
-            if error is not None and self._outcome is None:
-                raise fresh(error) from error.__cause__
-        outcome = self._outcome
-        if isinstance(outcome, RequenceError):
-            raise fresh(outcome) from outcome.__cause__
-        return outcome
+        self._endings.append(ending)
+        if self._outcome is None:
+            self._watch()
+        elif self._last is not None and isinstance(self._outcome, AckFailedError):
+            self._settle_soon(self._settle(self._last))
+        else:
+            self._answer()
 
     async def updates(
         self, *, room: asyncio.Event | None = None, after: int | None = None, only_last: bool = False
@@ -146,20 +143,56 @@ class Follow:
 
     def release(self) -> None:
         """Stops the shared stream: nobody can wait for the outcome any more."""
-        if self._watching is not None:
+        if isinstance(self._watching, asyncio.Task):
             self._watching.cancel()
         if self._seat is not None:
             self._seat.leave()
             self._seat = None
 
-    def _shared_stream(self) -> asyncio.Future[None]:
-        """Returns what everybody waits on who only wants the outcome."""
+    def _watch(self) -> None:
+        """Begins to watch for the end, if nothing does."""
         if self._teller is not None and not self._teller.released.done():
-            return self._teller.released
-        if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch(), name=f"follow {self._started.task_id}")
-            self._watching.add_done_callback(_take_note)
-        return self._watching
+            self._watch_by(self._teller.released)
+        elif self._seat is not None:
+            seat = self._seat
+            ending = seat.end()
+            if ending is not self._watching:
+                self._watching = ending
+                ending.on_done(lambda: self._take_from_seat(seat, ending))
+        elif not isinstance(self._watching, asyncio.Task) or self._watching.done():
+            name = f"follow {self._started.task_id}"
+            self._watch_by(asyncio.create_task(self._read_to_the_end(), name=name))
+
+    def _watch_by(self, watching: asyncio.Future[None]) -> None:
+        if watching is not self._watching:
+            self._watching = watching
+            watching.add_done_callback(self._has_watched)
+
+    def _has_watched(self, watching: asyncio.Future[None]) -> None:
+        error = _cut_off() if watching.cancelled() else watching.exception()
+        if self._outcome is None and error is not None:
+            self._fail(error)
+        elif self._endings and self._outcome is None:
+            self._watch()  # what tells the updates has fallen behind
+
+    async def _read_to_the_end(self) -> None:
+        async with aclosing(self.updates(only_last=True)) as batches:
+            async for _ in batches:
+                pass
+
+    def _answer(self) -> None:
+        """Sets all outcomes that somebody waits for."""
+        outcome, endings, self._endings = self._outcome, self._endings, []
+        for ending in endings:
+            if isinstance(outcome, RequenceError):
+                ending.fail(outcome)
+            elif outcome is not None:
+                ending.set(outcome)
+
+    def _fail(self, error: BaseException) -> None:
+        endings, self._endings = self._endings, []
+        for ending in endings:
+            ending.fail(error)
 
     def _stream(self, log: EventLog, room: asyncio.Event | None) -> EventStream[Report]:
         task_id, url = self._started.task_id, self._started.watch_url
@@ -189,17 +222,36 @@ class Follow:
         """Says whether this is our own last update, not one of a sub-task."""
         return isinstance(update, _LAST) and update.task_id == self._started.task_id
 
-    async def _watch(self) -> None:
-        if self._seat is not None:
-            await self._settle(await self._last_of_seat(self._seat))
+    def _take_from_seat(self, seat: Seat, watched: SharedOutcome[Ending]) -> None:
+        """Settles from what the stream of all tasks has shown; at once, where nothing more is to be asked."""
+        ending = watched.value
+        if self._outcome is not None:
             return
-        async with aclosing(self.updates(only_last=True)) as updates:
-            async for _ in updates:
-                pass
+        if ending is None:
+            self._fail(watched.error or _cut_off())
+        elif isinstance(ending, Report) or not seat.whole or _wants_ack(ending):
+            self._settle_soon(self._settle_from_seat(seat, ending))
+        else:
+            self._fix(ending)
 
-    async def _last_of_seat(self, seat: Seat) -> Update:
-        """Waits for the last update on the stream of all tasks, and completes what that has not shown."""
-        ending = await seat.end()
+    async def _settle_from_seat(self, seat: Seat, ending: Ending) -> None:
+        await self._settle(await self._last_of_seat(seat, ending))
+
+    def _settle_soon(self, settling: Coroutine[Any, Any, None]) -> None:
+        """Settles in the background; what is in the way of that is told to who waits."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            _settling.discard(task)
+            error = _cut_off() if task.cancelled() else task.exception()
+            if error is not None:
+                self._fail(error)
+
+        task = asyncio.create_task(settling, name=f"settle {self._started.task_id}")
+        _settling.add(task)
+        task.add_done_callback(done)
+
+    async def _last_of_seat(self, seat: Seat, ending: Ending) -> Update:
+        """Returns the last update, with what the stream of all tasks has not shown."""
         if isinstance(ending, Report):
             return last_update(await self._finally(ending), seat.context)
         if seat.whole:
@@ -245,12 +297,16 @@ class Follow:
         await asyncio.shield(self._settling)
 
     async def _settle_once(self, update: Update) -> None:
+        refused = await self._delivery.confirm() if _wants_ack(update) else None
+        self._fix(update, refused)
+
+    def _fix(self, update: Update, refused: RequenceError | None = None) -> None:
+        """Fixes the outcome; `refused` is why its delivery could not be confirmed."""
         outcome = outcome_of(update, task_url=self._started.url, task_template=self._task_template)
-        if _wants_ack(update):
-            refused = await self._delivery.confirm()
-            if refused is not None:
-                outcome = self._ack_failed(refused, outcome)
+        if refused is not None:
+            outcome = self._ack_failed(refused, outcome)
         self._outcome, self._last = outcome, update
+        self._answer()
         if self._teller is not None:
             self._teller.release()
         self.release()  # whoever waits on the shared stream is answered from the outcome
@@ -281,7 +337,10 @@ def _wants_ack(update: Update) -> bool:
     return getattr(update, "require_ack", None) is True
 
 
-def _take_note(watching: asyncio.Task[None]) -> None:
-    """Takes the error of a stream that nobody may wait for any more, so that asyncio does not report it."""
-    if not watching.cancelled():
-        watching.exception()
+def _cut_off() -> UsageError:
+    return UsageError(
+        "The task is followed no more: its handle was closed, or the interpreter is shutting down"
+    )
+
+
+_settling: set[asyncio.Task[None]] = set()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
-from requence._transport.io_thread import Work, io_thread
+from requence._transport.io_thread import IOThread, Work, io_thread
+from requence._transport.started import Started
 from requence.exceptions import UsageError
 from requence.task.arguments import (
     check_identifier,
@@ -19,9 +20,9 @@ from requence.task.arguments import (
     check_seconds,
 )
 from requence.task.awaitables import Operation, Pending
-from requence.task.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell
+from requence.task.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell, wait_until_known
 from requence.task.callbacks import Callbacks
-from requence.task.decode import Decoding, typed_result
+from requence.task.decode import Decoding
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
 from requence.task.order import NO_INPUT, Order
@@ -143,7 +144,7 @@ class Task(Generic[T_co]):
         decoding = Decoding[T_co](order.task_template, decode, result_type)
         token = find_access_token(access_token, client)
         io = io_thread()
-        self._hold(Run(io, token, client, order, Callbacks(io, on_update=on_update)), decoding)
+        self._hold(Run(io, token, client, order, _callbacks(io, on_update)), decoding)
 
     @overload
     @classmethod
@@ -218,7 +219,7 @@ class Task(Generic[T_co]):
         ref = reference_at(token.base_url, task)
         decoding = Decoding[Any](ref.task_template, decode, result_type)
         io = io_thread()
-        return cls._with(Run(io, token, client, ref, Callbacks(io, on_update=on_update)), decoding)
+        return cls._with(Run(io, token, client, ref, _callbacks(io, on_update)), decoding)
 
     @classmethod
     def _with(cls, run: Run, decoding: Decoding[Any]) -> Task[Any]:
@@ -252,12 +253,12 @@ class Task(Generic[T_co]):
             RequenceUnreachableException: The service could not be reached.
             StartUncertainError: Whether the task was started is not known.
         """
-        return self._pending(self._run.id, "task.task_id", "task.sync.id")
+        return Pending(self._run.io, self.finalized, spelling=("task.task_id", "task.sync.id"))
 
     @property
     def task_url(self) -> Pending[str | None]:
         """The page of the task, once it was started; None if the service names none. Raises like `task_id`."""
-        return self._pending(self._run.url, "task.task_url", "task.sync.url")
+        return Pending(self._run.io, self._url, spelling=("task.task_url", "task.sync.url"))
 
     @property
     def result(self) -> Pending[TaskResult[T_co]]:
@@ -272,7 +273,7 @@ class Task(Generic[T_co]):
             TaskException: The result does not fit `result_type`, or `decode` has failed on it; the error's
                 `.result` has it as it was sent. And everything that `task_id` raises.
         """
-        return self._pending(typed_result(self._run, self._decoding), "task.result", "task.sync.result")
+        return Pending(self._run.io, self.wait, spelling=("task.result", "task.sync.result"))
 
     @property
     def updates(self) -> AsyncItems[Update]:
@@ -295,14 +296,14 @@ class Task(Generic[T_co]):
 
         Opens no stream, so it is cheap. Raises like `task_id`.
         """
-        return await self._wait(self._run.id)
+        return (await self._started()).task_id
 
     async def ref(self) -> TaskRef:
         """Waits until the task was started, and returns a reference to it: for `attach`, in any process.
 
         Raises like `task_id`.
         """
-        return await self._wait(self._run.ref)
+        return self._run.reference(await self._started())
 
     async def wait(self, timeout: float | None = None) -> TaskResult[T_co]:
         """Waits for the result like `result`, for at most `timeout` seconds (None: without limit).
@@ -310,8 +311,12 @@ class Task(Generic[T_co]):
         Raises:
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
-        seconds = check_seconds("timeout", timeout)
-        return await self._wait(typed_result(self._run, self._decoding, seconds))
+        seconds, run = check_seconds("timeout", timeout), self._run
+        if seconds is None:
+            plain = await wait_until_known(run.io, run.ending(), run.goes_on)
+        else:
+            plain = await wait_or_tell(run.io, partial(run.result_within, seconds), run.goes_on)
+        return await self._decoding.awaiting(run.io, plain)
 
     def abort(self, reason: str | None = None) -> Operation:
         """Aborts the task; one that was not started yet is not started at all.
@@ -336,12 +341,12 @@ class Task(Generic[T_co]):
         """
         return self._operate("protect", self._run.protect)
 
-    def _pending(self, wait: Work[T], spelling: str, blocking: str) -> Pending[T]:
-        run = self._run
-        return Pending(run.io, wait, spelling=(spelling, blocking), goes_on=run.goes_on, keep=self)
+    async def _url(self) -> str | None:
+        return (await self._started()).url
 
-    async def _wait(self, work: Work[T]) -> T:
-        return await wait_or_tell(self._run.io, work, self._run.goes_on)
+    async def _started(self) -> Started:
+        run = self._run
+        return await wait_until_known(run.io, run.starting(), run.goes_on)
 
     def _operate(self, verb: str, work: Work[None]) -> Operation:
         io, what = self._run.io, f"{verb} of {self!r}"
@@ -383,3 +388,7 @@ class Task(Generic[T_co]):
         template, known_id = self._run.of.task_template, self.known_id
         parts = ["Task", repr(template) if template else "", known_id or ""]
         return f"<{' '.join(filter(None, parts))}>"
+
+
+def _callbacks(io: IOThread, on_update: Callable[[Update], object] | None) -> Callbacks | None:
+    return None if on_update is None else Callbacks(io, on_update=on_update)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, TypeAlias
@@ -20,12 +20,12 @@ from requence._transport.api import Api, Report
 from requence._transport.connection import DropError, Watched
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.event_stream import EventStream, Observer
+from requence._transport.outcome import SharedOutcome
 from requence.exceptions import RequenceError
 from requence.task.arguments import utc_text
 from requence.task.context import Context
 from requence.task.poll import ask_patiently
 from requence.task.reading import TERMINAL_TYPES, read_update, task_id_of
-from requence.task.shared import wait_shared
 from requence.task.snapshot import ENDED_STATUSES, known_status
 from requence.task.updates import Update
 
@@ -60,25 +60,24 @@ class Seat:
         self.context = Context.at_start(task_id, input)
         self.whole = False
         self.sure = sure
-        self.ending = _future()
+        self.ending = SharedOutcome[Ending]()
         self.look: asyncio.Task[None] | None = None
         self.is_asked_for = False
         self._hub = of
 
-    async def end(self) -> Ending:
-        """Waits for the end of the task.
-
-        Raises:
-            RequenceError: It cannot be followed.
-        """
-        return await self._hub.end(self)
+    def end(self) -> SharedOutcome[Ending]:
+        """Returns how the task ends; an error if it cannot be followed. The stream is opened for that."""
+        return self._hub.end(self)
 
     def has_ended(self, ending: Ending) -> None:
         """Keeps how the task has ended, also where earlier waiters were told that it cannot be followed."""
-        if self.ending.done() and self.ending.exception() is not None:
-            self.ending = _future()
-        if not self.ending.done():
-            self.ending.set_result(ending)
+        self.renew()
+        self.ending.set(ending)
+
+    def renew(self) -> None:
+        """Lets it be asked for again, where it could not be followed."""
+        if self.ending.error is not None:
+            self.ending = SharedOutcome[Ending]()
 
     def leave(self) -> None:
         """Gives the seat up."""
@@ -120,11 +119,10 @@ class Hub(Observer):
                     task.cancel()
             self._begin_afresh()
 
-    async def end(self, seat: Seat) -> Ending:
-        """Waits for the end of a task; see `Seat.end`."""
-        if seat.ending.done() and seat.ending.exception() is not None:
-            seat.ending = _future()
-        if not seat.ending.done():
+    def end(self, seat: Seat) -> SharedOutcome[Ending]:
+        """Returns how a task ends; see `Seat.end`."""
+        seat.renew()
+        if not seat.ending.is_done:
             if self._following is None or self._following.done():
                 known = [other.at for other in self._all_seats() if other.at is not None]
                 begin = min(known, default=datetime.now(UTC) - _UNKNOWN_CLOCK)
@@ -134,7 +132,7 @@ class Hub(Observer):
             if not seat.sure:
                 covered = seat.at is not None and self._since is not None and seat.at - _MARGIN >= self._since
                 self._look(seat, after=_TASK_START_WITHIN if covered else 0.0)
-        return await wait_shared(seat.ending)
+        return seat.ending
 
     def connected(self) -> None:
         """The stream is open: what happens is seen from now on, or from the time on at which it begins."""
@@ -171,14 +169,14 @@ class Hub(Observer):
         )
         try:
             stream = EventStream[None](self._api, watched, ask=self._reach, log=self._log, observer=self)
-            async with aclosing(stream.events()) as events:
-                async for event in events:
-                    self._take(event)
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    for event in batch:
+                        self._take(event)
         except Exception as error:  # one of ours or not, nobody must wait for ever
             self._tried.set()
             for seat in self._all_seats():
-                if not seat.ending.done():
-                    seat.ending.set_exception(error)
+                seat.ending.fail(error)
 
     def _take(self, event: LogEvent) -> None:
         self._shows = True
@@ -215,16 +213,17 @@ class Hub(Observer):
         Once is not enough: where clocks differ by more than the margins, the stream begins later than the task.
         """
         while True:
-            await asyncio.wait({seat.ending}, timeout=after)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(after):
+                    await seat.ending.wait()
             await self._tried.wait()
-            if seat.sure or seat.ending.done() or seat not in self._seats.get(seat.task_id, ()):
+            if seat.sure or seat.ending.is_done or seat not in self._seats.get(seat.task_id, ()):
                 return
             seat.is_asked_for = True
             try:
                 report = await ask_patiently(self._api, seat.task_id)
             except RequenceError as error:
-                if not seat.ending.done():
-                    seat.ending.set_exception(error)
+                seat.ending.fail(error)
                 return
             finally:
                 seat.is_asked_for = False
@@ -232,13 +231,6 @@ class Hub(Observer):
                 seat.has_ended(report)
                 return
             after = min(max(3 * after, _TASK_START_WITHIN), _RARELY)
-
-
-def _future() -> asyncio.Future[Ending]:
-    future: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-    # An error is for whoever waits; asyncio shall not report it where nobody does.
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return future
 
 
 _hubs: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, AccessToken, Client], Hub] = WeakValueDictionary()

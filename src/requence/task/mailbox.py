@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
 
 from requence._transport.crossing import BATCH
-from requence.task.shared import fresh
+from requence._transport.outcome import fresh
 
 __all__ = ["CAPACITY", "Mailbox", "Parcel"]
 

@@ -10,12 +10,15 @@ import weakref
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from requence._client import Client
 from requence._token import AccessToken
 from requence._transport.io_thread import IOThread, io_thread
+from requence._transport.outcome import SharedOutcome
+from requence._transport.started import Started
 from requence.exceptions import ForkedHandleError, RequenceError, TaskWaitTimeout
 from requence.task.callbacks import Callbacks
 from requence.task.feed import Feed
@@ -23,12 +26,11 @@ from requence.task.iterate import Opening
 from requence.task.order import Order
 from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
-from requence.task.starts import Starts
+from requence.task.starts import StartOutcome, Starts
 from requence.task.updates import Update
 from requence.task.waiting import LongWait
 
 if TYPE_CHECKING:
-    from requence._transport.api import Started
     from requence.task.attached import Attached
     from requence.task.follow import Follow
     from requence.task.start import Start
@@ -58,24 +60,38 @@ class Run:
 
     Attributes:
         of: What the caller asked for, or the task that the handle was attached to.
+        start: What became of the start.
         handle: The handle, as long as somebody has it.
     """
 
     def __init__(
-        self, io: IOThread, token: AccessToken, client: Client, of: Order | TaskRef, callbacks: Callbacks
+        self,
+        io: IOThread,
+        token: AccessToken,
+        client: Client,
+        of: Order | TaskRef,
+        callbacks: Callbacks | None,
     ) -> None:
         self.of = of
         self.handle: weakref.ref[Any] | None = None
+        self.start = StartOutcome()
         self._io = io
         self._token = token
         self._client = client
         self._begun: Start | Attached | None = None
         self._follow: Follow | None = None
-        self._before_fork: Started | RequenceError | None = None
-        # The callbacks are not kept here: they may belong to what holds the handle, which must be collected all
-        # the same.
-        if isinstance(of, Order) or "on_update" in callbacks:
-            io.submit(lambda: self._begin(callbacks), before_exit=isinstance(of, Order))
+        self._ending: SharedOutcome[TaskResult] | None = None
+        self._long_wait: LongWait | None = None
+        if isinstance(of, TaskRef):
+            self.start.set(Started(of.task_id, watch_url=of.watch_url, url=of.task_url))
+        # The callbacks are not kept here for longer than the start takes: they may belong to what holds the
+        # handle, which must be collected all the same. They are told before anybody else who waits for the start.
+        if isinstance(of, Order):
+            if callbacks is not None:
+                self.start.on_done(partial(self._tell, callbacks))
+            io.submit(self._begin, before_exit=True)
+        elif callbacks is not None:
+            io.call(partial(self._tell, callbacks))
 
     @property
     def io(self) -> IOThread:
@@ -91,53 +107,72 @@ class Run:
     @property
     def known_id(self) -> str | None:
         """The task's id if it was started, else None; no I/O."""
-        if isinstance(self.of, TaskRef):
-            return self.of.task_id
-        started = self._known_start()
-        return started.task_id if started is not None else None
+        started = self.start.value
+        return None if started is None else started.task_id
 
     def known_ref(self) -> TaskRef | None:
         """Returns a reference to the task if it was started, else None; no I/O."""
+        started = self.start.value
+        return None if started is None else self.reference(started)
+
+    def reference(self, started: Started) -> TaskRef:
+        """Returns a reference to the task, which was started."""
         if isinstance(self.of, TaskRef):
             return self.of
-        started = self._known_start()
-        return None if started is None else self._reference(started)
+        return TaskRef(
+            task_id=started.task_id,
+            base_url=self._token.base_url,
+            task_template=self.of.task_template,
+            task_url=started.url,
+            watch_url=started.watch_url,
+        )
 
-    async def id(self) -> str:
-        """Waits until the task was started and returns its id."""
-        return (await self._started()).task_id
+    def starting(self) -> StartOutcome:
+        """Returns what becomes of the start, to be waited for. In any thread."""
+        self.start.is_asked = self.start.is_waited_for = True
+        return self.start
 
-    async def url(self) -> str | None:
-        """Waits until the task was started and returns its page, or None."""
-        return (await self._started()).url
+    def ending(self) -> SharedOutcome[TaskResult]:
+        """Returns how the task ends, to be waited for; what has failed to follow it is tried again. In any thread.
 
-    async def ref(self) -> TaskRef:
-        """Waits until the task was started and returns a reference to it."""
-        if isinstance(self.of, TaskRef):
-            return self.of
-        return self._reference(await self._started())
+        Raises when it is asked:
+            TaskFailedError: The task failed.
+            TaskAbortedError: The task was aborted.
+            AckFailedError: It ended, but its delivery could not be confirmed.
+            RequenceError: It was not started, or following it is not possible.
+        """
+        io, ending = self.io, self._ending
+        if ending is None or ending.error is not None:
+            self.start.is_asked = True
+            ending = self._ending = SharedOutcome()
+            io.call(partial(self.start.on_done, partial(self._await_end, ending)))
+        return ending
 
-    async def result(self, timeout: float | None = None) -> TaskResult:
-        """Waits until the task has ended and returns its result.
+    async def result_within(self, seconds: float) -> TaskResult:
+        """Waits for so many seconds at most until the task has ended, and returns its result.
 
         Raises:
-            TaskWaitTimeout: It has not ended within `timeout` seconds.
+            TaskWaitTimeout: It has not ended.
+            RequenceError: See `ending`.
         """
-        limit = asyncio.timeout(timeout)
+        ending = self.ending()
+        limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                with LongWait(lambda: self.describe("the result")).waiting():
-                    return await (await self._followed()).outcome()
+                await ending.wait()
         except TimeoutError:
-            if timeout is None or not limit.expired():
+            if not limit.expired():
                 raise
-            raise self.wait_is_over(f"The task has not ended within {timeout:g} seconds") from None
+            raise self.wait_is_over(f"The task has not ended within {seconds:g} seconds") from None
+        return ending.get()
 
     def feed(self, after: int | None = None) -> Feed[Update]:
         """Returns the task's updates from a position on, on a stream of their own."""
 
         async def updates(room: asyncio.Event) -> AsyncGenerator[list[Update]]:
-            follow = await self._followed()
+            self.start.is_asked = True
+            await self.start.wait()
+            follow = self._followed()
             async with aclosing(follow.updates(room=room, after=after)) as batches:
                 async for batch in batches:
                     yield batch
@@ -146,8 +181,7 @@ class Run:
 
     def describe(self, what: str) -> str:
         """Returns a text that says what is waited for, and where to look; no I/O."""
-        started = self._known_start()
-        if started is None and not isinstance(self.of, TaskRef):
+        if self.known_id is None:
             return f"the start of a task of {self.of.task_template!r} at {self._token.base_url}"
         return f"{what} of {self._name()}{self._where_to_look()}"
 
@@ -157,7 +191,7 @@ class Run:
             return None
         if self.known_id is not None:
             return f"Only the wait has ended: {self._name()} still runs{self._where_to_look()}"
-        if self._begun is not None and self._begun.failure is not None:
+        if self.start.error is not None:
             return None
         return f"Only the wait has ended: the start of a task of {self.of.task_template!r} goes on"
 
@@ -179,11 +213,11 @@ class Run:
 
     async def abort(self, reason: str | None) -> None:
         """Aborts the task."""
-        await self._start().abort(reason)
+        await self._beginning().abort(reason)
 
     async def protect(self) -> None:
         """Protects the task."""
-        await self._start().protect()
+        await self._beginning().protect()
 
     def close(self) -> None:
         """Stops what only served the handle, which is gone; the task itself goes on. In any thread."""
@@ -191,85 +225,87 @@ class Run:
 
     def overheard(self) -> AbstractContextManager[None]:
         """Returns a context in which a failure of the start is not logged yet. On the I/O thread."""
-        return self._start().overheard()
-
-    def told(self) -> None:
-        """Takes note that the caller has learnt how the start went. On the I/O thread."""
-        self._start().told()
+        return self._beginning().overheard()
 
     def cut_off(self) -> None:
         """Logs what is not known of the start, or known to nobody, as the process ends. On the I/O thread."""
-        self._start().cut_off()
+        self._beginning().cut_off()
 
     def _release(self) -> None:
         if isinstance(self.of, Order) or self._begun is not None:  # a start may be about to begin
-            self._start().abandon()
+            self._beginning().abandon()
         if self._follow is not None:
             self._follow.release()
+        if self._long_wait is not None:
+            self._long_wait.end()
 
-    async def _begin(self, callbacks: Callbacks) -> None:
-        start = self._start()
-        if isinstance(self.of, Order):
-            with starts().under_way(self):
-                await start.run()
-            if start.failure is not None:
-                self.of = replace(self.of, input=None)  # it may be large, and is of no more use
-                starts().has_failed(self, start.failure)
-        if start.started is not None and "on_update" in callbacks:
-            (await self._followed()).tell(callbacks)
+    async def _begin(self) -> None:
+        beginning = self._beginning()
+        with starts().under_way(self), LongWait(self._describe_start).waiting():
+            await beginning.run()
+        if isinstance(self.start.error, RequenceError) and isinstance(self.of, Order):
+            self.of = replace(self.of, input=None)  # it may be large, and is of no more use
+            starts().has_failed(self, self.start.error)
 
-    async def _started(self) -> Started:
-        with LongWait(lambda: self.describe("the start")).waiting():
-            return await self._start().wait()
+    def _tell(self, callbacks: Callbacks) -> None:
+        if self.start.error is None:
+            self._followed().tell(callbacks)
 
-    def _start(self) -> Start | Attached:
-        """Returns the start; at the first call, on the I/O thread, the HTTP libraries are imported."""
+    def _describe_start(self) -> str | None:
+        return self.describe("the start") if self.start.is_waited_for else None
+
+    def _beginning(self) -> Start | Attached:
+        """Returns what starts the task; at the first call, on the I/O thread, the HTTP libraries are imported."""
         if self._begun is None:
-            self._begun = self._make_start()
+            self._begun = self._make_beginning()
         return self._begun
 
-    def _make_start(self) -> Start | Attached:
-        from requence._transport.api import Api, Started
+    def _make_beginning(self) -> Start | Attached:
+        from requence._transport.api import Api
         from requence._transport.watch_url import trusted_watch_url
         from requence.task.attached import Attached
         from requence.task.start import Start
 
         api, of = Api(self._token, self._client), self.of
-        if self._before_fork is not None:
-            return Attached(api, self._before_fork)
         if isinstance(of, TaskRef):
             watch_url = trusted_watch_url(of.watch_url, of.base_url)
-            return Attached(api, Started(of.task_id, watch_url=watch_url, url=of.task_url))
-        return Start(api, of, self._io.loop)
+            return Attached(
+                api, StartOutcome.known(Started(of.task_id, watch_url=watch_url, url=of.task_url))
+            )
+        return Attached(api, self.start) if self.start.is_done else Start(api, of, self.start)
 
-    async def _followed(self) -> Follow:
+    def _await_end(self, ending: SharedOutcome[TaskResult]) -> None:
+        """Has the end of the task told, now that it was started. On the I/O thread."""
+        try:
+            follow = self._followed()
+        except Exception as error:
+            ending.fail(error)
+            return
+        if self._long_wait is None:
+            self._long_wait = LongWait(lambda: self.describe("the result"))
+        self._long_wait.begin()
+        ending.on_done(self._long_wait.end)
+        follow.tell_end(ending)
+
+    def _followed(self) -> Follow:
+        """Returns what follows the task, once it was started.
+
+        Raises:
+            RequenceError: It was not.
+        """
         from requence.task.follow import Follow
 
-        start = self._start()
-        started = await start.wait()
         if self._follow is None:
+            beginning = self._beginning()
             self._follow = Follow(
-                start.api,
-                started,
+                beginning.api,
+                beginning.outcome.get(),
                 input=self.of.input if isinstance(self.of, Order) else None,
                 task_template=self.of.task_template,
-                stream_lost=start.stream_lost,
-                seat=start.seat,
+                stream_lost=beginning.stream_lost,
+                seat=beginning.seat,
             )
         return self._follow
-
-    def _known_start(self) -> Started | None:
-        outcome = self._before_fork if self._begun is None else self._begun.started
-        return None if isinstance(outcome, RequenceError) else outcome
-
-    def _reference(self, started: Started) -> TaskRef:
-        return TaskRef(
-            task_id=started.task_id,
-            base_url=self._token.base_url,
-            task_template=self.of.task_template,
-            task_url=started.url,
-            watch_url=started.watch_url,
-        )
 
     def _name(self) -> str:
         template = f" ({self.of.task_template!r})" if self.of.task_template else ""
@@ -285,18 +321,16 @@ class Run:
         Raises:
             ForkedHandleError: What became of the start is known to the parent only.
         """
-        begun = self._begun
-        if begun is not None:
-            self._before_fork = self._before_fork or begun.started or begun.failure
-        if self._before_fork is None and isinstance(self.of, Order):
+        if not self.start.is_done:
             raise ForkedHandleError(
                 f"The process was forked while a task of {self.of.task_template!r} was being started, so only the "
                 "parent knows what became of it",
                 hint="make the handle in the child, or fork after task.sync.id; "
                 "the parent can hand over task.sync.ref()",
             )
-        self._of_parent = begun, self._follow  # never collected here: they belong to a loop of the parent
-        self._begun = self._follow = None
+        # Never collected here: they belong to a loop of the parent.
+        self._of_parent = self._begun, self._follow, self._ending, self._long_wait
+        self._begun = self._follow = self._ending = self._long_wait = None
         self._io = io_thread()
 
 

@@ -12,8 +12,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from requence._transport.api import Api, LostAnswerError, Prepared, Started
+from requence._transport.api import Api, LostAnswerError, Prepared
+from requence._transport.outcome import SharedOutcome
 from requence._transport.retry import is_transient
+from requence._transport.started import Started
 from requence.exceptions import (
     RequenceError,
     RequenceUnreachableException,
@@ -25,8 +27,8 @@ from requence.exceptions import (
 from requence.task.hub import Seat, hub
 from requence.task.order import Order
 from requence.task.result import aborted_message
-from requence.task.shared import wait_shared
 from requence.task.snapshot import known_status
+from requence.task.starts import StartOutcome
 
 __all__ = ["Start"]
 
@@ -43,29 +45,25 @@ class Start:
 
     Attributes:
         api: Sends the requests.
-        started: The answer to finalize, None before.
-        failure: Why it was not started; None if it was, or as long as that is not known.
+        outcome: The answer to finalize, or why the task was not started.
         stream_lost: Whether the task was started by a request whose answer, with the stream's URL, was lost.
         seat: The place at the stream of all tasks, where handles share that; None before, or where they do not.
     """
 
-    def __init__(self, api: Api, order: Order, loop: asyncio.AbstractEventLoop) -> None:
-        self.started: Started | None = None
-        self.failure: RequenceError | None = None
+    def __init__(self, api: Api, order: Order, outcome: StartOutcome) -> None:
+        self.outcome = outcome
         self.stream_lost = False
         self.seat: Seat | None = None
         self.api = api
         self._order = order
-        self._reserved: asyncio.Future[str] = loop.create_future()  # the task's id
-        self._done: asyncio.Future[Started] = loop.create_future()
+        self._reserved = SharedOutcome[str]()  # the task's id
         self._abort: _Abort | None = None
         self._finalizing = False
-        self._asked = False
         self._listeners = 0
         self._abandoned = False
 
     async def run(self) -> None:
-        """Starts the task; the outcome is for `wait`. Called once."""
+        """Starts the task, and sets the outcome. Called once."""
         try:
             started = await self._run()
         except RequenceError as error:
@@ -76,32 +74,19 @@ class Start:
             failure = TaskException(f"The task could not be started: {error!r}")
             failure.__cause__ = error
         else:
-            self.started = started
-            self._done.set_result(started)
+            self.outcome.set(started)
             return
         if isinstance(failure, TaskException):
             failure.task_template = self._order.task_template
-            if failure.task_id is None and self._reserved.done():
-                failure.task_id = self._reserved.result()
-        for future in (self._reserved, self._done):
-            if not future.done():
-                future.set_exception(failure)
-                future.exception()  # told to whoever waits; not to be reported by asyncio as forgotten
-        self.failure = failure
+            if failure.task_id is None:
+                failure.task_id = self._reserved.value
+        self._reserved.fail(failure)
+        self.outcome.fail(failure)
         self._order = replace(
             self._order, input=None
         )  # it may be large, and whoever holds the failure keeps this
         self._leave_seat()
         self._report_unasked()
-
-    async def wait(self) -> Started:
-        """Waits until the task was started.
-
-        Raises:
-            RequenceError: It was not; every waiter gets an error of its own.
-        """
-        self._asked = True
-        return await wait_shared(self._done)
 
     async def abort(self, reason: str | None) -> None:
         """Aborts the task, as soon as it has an id. A task that was not started yet is not started at all.
@@ -109,11 +94,12 @@ class Start:
         Raises:
             TaskAbortException: The service refused.
         """
-        self._asked = True  # whoever aborts a task does not wait for it to be started
+        self.outcome.is_asked = True  # whoever aborts a task does not wait for it to be started
         if self._abort is None:
             self._abort = _Abort(reason)
         prevented = not self._finalizing
-        task_id = await wait_shared(self._reserved)
+        await self._reserved.wait()
+        task_id = self._reserved.get()
         try:
             await self.api.abort(task_id, reason)
         except TaskAbortException:
@@ -124,7 +110,8 @@ class Start:
 
     async def protect(self) -> None:
         """Protects the task, as soon as it has an id."""
-        await self.api.protect(await wait_shared(self._reserved))
+        await self._reserved.wait()
+        await self.api.protect(self._reserved.get())
 
     def abandon(self) -> None:
         """Takes note that the handle has gone: a failure that nobody asked for is logged, now or when it comes."""
@@ -142,14 +129,9 @@ class Start:
             self._listeners -= 1
             self._report_unasked()
 
-    def told(self) -> None:
-        """Takes note that somebody has learnt how the start went: a failure is not to be logged."""
-        self._asked = True
-
     def cut_off(self) -> None:
         """Logs a failure that nobody knows, and a start that is not decided, as the process ends."""
-        if self.failure is None:
-            self.failure = self._cut_short()
+        self.outcome.fail(self._cut_short())
         self._abandoned = True
         self._report_unasked()
 
@@ -159,10 +141,12 @@ class Start:
             self.seat = None
 
     def _report_unasked(self) -> None:
-        failure, template = self.failure, self._order.task_template
-        if failure is None or self._asked or self._listeners or not self._abandoned:
+        failure, template = self.outcome.error, self._order.task_template
+        if not isinstance(failure, RequenceError) or self.outcome.is_asked:
             return
-        self._asked = True
+        if self._listeners or not self._abandoned:
+            return
+        self.outcome.is_asked = True
         hint = f" ({failure.hint})" if failure.hint else ""
         if isinstance(failure, StartUncertainError):
             _log.error("It is uncertain whether the task %r was started: %s%s", template, failure, hint)
@@ -172,7 +156,7 @@ class Start:
     def _cut_short(self) -> RequenceError:
         if not self._finalizing:
             return RequenceUnreachableException("The script ended before the service had reserved the task")
-        task_id = self._reserved.result()
+        task_id = self._reserved.get()
         return StartUncertainError(
             f"The script ended before the service had answered for task {task_id}",
             task_id=task_id,
@@ -182,7 +166,7 @@ class Start:
     async def _run(self) -> Started:
         order = self._order
         prepared = await self.api.prepare(order.task_template)
-        self._reserved.set_result(prepared.task_id)
+        self._reserved.set(prepared.task_id)
         if not order.suppress_branch_warning:
             _warn_of_branch(prepared.branch)
         aborted = self._aborted(prepared)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic
 
 from requence._transport.io_thread import Work
+from requence._transport.started import Started
 from requence.task.arguments import check_optional_text, check_position, check_seconds
-from requence.task.blocking import block_or_tell
+from requence.task.blocking import block_or_tell, block_until_known
 from requence.task.decode import Decoding
 from requence.task.iterate import Items
 from requence.task.reference import TaskRef
@@ -15,8 +17,6 @@ from requence.task.run import Run, opening_of_updates
 from requence.task.updates import Update
 
 __all__ = ["SyncTask"]
-
-T = TypeVar("T")
 
 
 class SyncTask(Generic[T_co]):
@@ -39,17 +39,17 @@ class SyncTask(Generic[T_co]):
             RequenceUnreachableException: The service could not be reached.
             StartUncertainError: Whether the task was started is not known.
         """
-        return self._block(self._run.id, "await task.task_id")
+        return self._started("await task.task_id").task_id
 
     @property
     def url(self) -> str | None:
         """The page of the task, None if the service names none; blocks and raises like `id`."""
-        return self._block(self._run.url, "await task.task_url")
+        return self._started("await task.task_url").url
 
     @property
     def result(self) -> TaskResult[T_co]:
         """The result; blocks until the task has ended. Raises like `await task.result`."""
-        return self._decoding.blocking(self._block(self._run.result, "await task.result"))
+        return self._decoding.blocking(self._ended("await task.result"))
 
     @property
     def updates(self) -> Items[Update]:
@@ -65,11 +65,11 @@ class SyncTask(Generic[T_co]):
 
     def finalized(self) -> str:
         """Blocks until the task was accepted and started, and returns its id. Opens no stream."""
-        return self._block(self._run.id, "await task.finalized()")
+        return self._started("await task.finalized()").task_id
 
     def ref(self) -> TaskRef:
         """Blocks until the task was started, and returns a reference to it. Raises like `id`; see `Task.ref`."""
-        return self._block(self._run.ref, "await task.ref()")
+        return self._run.reference(self._started("await task.ref()"))
 
     def wait(self, timeout: float | None = None) -> TaskResult[T_co]:
         """Blocks until the task has ended, for at most `timeout` seconds (None: without limit).
@@ -78,8 +78,11 @@ class SyncTask(Generic[T_co]):
             TaskWaitTimeout: The time is over. The task goes on; nothing is aborted, and waiting again is possible.
         """
         seconds = check_seconds("timeout", timeout)
-        plain = self._block(lambda: self._run.result(seconds), "await task.wait(…)")
-        return self._decoding.blocking(plain)
+        run, instead = self._run, "await task.wait(…)"
+        if seconds is None:
+            return self._decoding.blocking(self._ended(instead))
+        work = partial(run.result_within, seconds)
+        return self._decoding.blocking(block_or_tell(run.io, work, run.goes_on, instead=instead))
 
     def abort(self, reason: str | None = None) -> None:
         """Aborts the task and blocks until that was confirmed. Raises `TaskAbortException` if refused."""
@@ -94,8 +97,13 @@ class SyncTask(Generic[T_co]):
         run = self._run
         block_or_tell(run.io, work, lambda: run.not_confirmed(verb), instead=instead)
 
-    def _block(self, work: Work[T], instead: str) -> T:
-        return block_or_tell(self._run.io, work, self._run.goes_on, instead=instead)
+    def _started(self, instead: str) -> Started:
+        run = self._run
+        return block_until_known(run.io, run.starting(), run.goes_on, instead=instead)
+
+    def _ended(self, instead: str) -> TaskResult:
+        run = self._run
+        return block_until_known(run.io, run.ending(), run.goes_on, instead=instead)
 
     def __repr__(self) -> str:
         return f"<the blocking face of {self._task!r}>"

@@ -212,7 +212,7 @@ class _Watching:
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will come."""
-        return self._stopped or self._running.done()
+        return self._stopped or self._running.is_done
 
     def stop(self) -> None:
         """Ends it, in any thread."""
