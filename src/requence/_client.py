@@ -51,7 +51,8 @@ class Reach(NamedTuple):
         """
         if self.proxy is not None:
             return None if self.beside_loopback and is_loopback(host) else self.proxy
-        return environment_proxy(url, os.environ) if self.environment else None
+        # The environment is looked into for each request, which takes its time, but not for this machine.
+        return environment_proxy(url, os.environ) if self.environment and not is_loopback(host) else None
 
 
 class _WithReach:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from requence.exceptions import ConfigurationError
@@ -116,13 +117,11 @@ def environment_proxy(url: str, environ: Mapping[str, str]) -> Proxy | None:
     Raises:
         ConfigurationError: The variable is not the URL of an HTTP proxy.
     """
+    scheme = url.partition(":")[0].lower()
+    found = _variable(f"{scheme}_proxy", environ) or _variable("all_proxy", environ)
+    if found is None:
+        return None  # mostly: so the URL, which is another one for each request, is not taken apart before
     target = urlsplit(url)
-    for name in (f"{target.scheme}_proxy", "all_proxy"):
-        found = _variable(name, environ)
-        if found is not None:
-            break
-    else:
-        return None
     host = (target.hostname or "").rstrip(".")
     port = target.port or (443 if target.scheme == "https" else 80)
     _, spared = _variable("no_proxy", environ) or ("", "")
@@ -133,14 +132,17 @@ def environment_proxy(url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    upper = name.upper()
     if (text := environ.get(name)) is None:
-        name = upper
+        name = name.upper()
+        text = environ.get(name)
         # In a CGI script whoever sends the request could set this one, by a header called Proxy.
-        text = "" if upper == "HTTP_PROXY" and "REQUEST_METHOD" in environ else environ.get(upper, "")
-    return (name, text.strip()) if text.strip() else None
+        if text and name == "HTTP_PROXY" and "REQUEST_METHOD" in environ:
+            text = None
+    text = (text or "").strip()
+    return (name, text) if text else None
 
 
+@lru_cache(maxsize=64)  # asked for each request, of the same few hosts
 def is_loopback(host: str) -> bool:
     """Says whether a host is this machine itself."""
     import ipaddress
