@@ -65,7 +65,7 @@ def http_scheme(url: str) -> str | None:
     except ValueError:
         return None
     # A user in the URL would take the place of the bearer; a blank or a line end would end the request's line.
-    if not usable or parts.username is not None or not url.isprintable() or " " in url:
+    if not usable or "@" in parts.netloc or not url.isprintable() or " " in url:
         return None
     return parts.scheme
 

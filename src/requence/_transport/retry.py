@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 __all__ = [
     "CALLS",
@@ -77,10 +78,13 @@ def retry_after(header: str | None, *, now: datetime) -> float:
     return 0.0 if when is None else min(max((when - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
 
 
+@lru_cache(maxsize=16)  # all answers within a second have the same `Date`
 def http_date(text: str | None) -> datetime | None:
     """Returns the time in a header such as `Date`, or None if there is none."""
+    if not text:
+        return None
     try:
-        when = parsedate_to_datetime(text or "")
+        when = parsedate_to_datetime(text)
     except (ValueError, OverflowError):  # the latter for a year beyond all numbers
         return None
     return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
