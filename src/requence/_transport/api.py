@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
@@ -46,6 +47,7 @@ __all__ = ["Api", "LostAnswerError", "Prepared", "Report", "unreachable"]
 
 _logger = logging.getLogger("requence.transport")
 
+_NONE: Mapping[str, str] = {}
 _SECRET_LENGTH = 8  # a shorter bearer is no secret, and may be part of any word
 
 
@@ -235,17 +237,15 @@ class Api:
         return session().slots(self.token.base_url, self.client.max_streams)
 
     def _stream_request(self, kwargs: dict[str, Any], *, url: str | None = None) -> Request:
-        request = self._request(kwargs, url=url)
         # A compressed stream would arrive in blocks, late.
-        headers = {**request.headers, "Accept": "text/event-stream", "Accept-Encoding": "identity"}
-        return replace(request, headers=headers)
+        return self._request(kwargs, {"Accept": "text/event-stream", "Accept-Encoding": "identity"}, url=url)
 
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token.bearer}"}
-
-    def _request(self, kwargs: dict[str, Any], *, url: str | None = None) -> Request:
+    def _request(
+        self, kwargs: dict[str, Any], more_headers: Mapping[str, str] = _NONE, *, url: str | None = None
+    ) -> Request:
         """Completes what the generated `_get_kwargs` built; `url` replaces its stand-in path."""
-        headers = {**self._authorization(), **kwargs.get("headers", {})}
+        authorization = {"Authorization": f"Bearer {self.token.bearer}"}
+        headers = {**authorization, **kwargs.get("headers", _NONE), **more_headers}
         body: bytes | None = None
         if "json" in kwargs:
             body = msgspec.json.encode(kwargs["json"])
@@ -316,7 +316,7 @@ class Api:
             raise TaskException(
                 f"The service's answer to {step} is not understood: {field} is not a usable http URL"
             )
-        if scheme == "http" and http_scheme(self.token.base_url) == "https":
+        if scheme == "http" and self.token.base_url[:6].lower() == "https:":
             raise TaskException(
                 f"The service's answer to {step} has a {field} without encryption: "
                 "the access token is not sent there"
