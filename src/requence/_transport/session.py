@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -44,6 +45,7 @@ _LARGE_BODY = 2**20
 # Many servers close a connection that was idle for 5 seconds. A request that meets one at that moment is lost, and
 # a finalize that is lost has to be asked for: so idle connections are given up before.
 _KEEP_ALIVE = 4.0
+_NO_CONTENT_TYPE = ("Content-Type",)  # the library would call a body that is not there binary data
 _USER_AGENT = f"requence-python/{__version__}"
 
 
@@ -66,8 +68,7 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(NamedTuple):
     """How a request goes to the service."""
 
     url: URL
@@ -98,8 +99,10 @@ class OpenStream:
 
     @property
     def content_type(self) -> str:
-        """The media type without parameters, in lower case."""
-        return self._response.content_type
+        """The media type without parameters, in lower case; where none is named, what HTTP has for that."""
+        # Not the library's own: that keeps 1.6 KiB of what it finds, for as long as the stream is open.
+        named = self.headers.get("Content-Type") or "application/octet-stream"
+        return named.partition(";")[0].strip().lower()
 
     @property
     def end_is_marked(self) -> bool:
@@ -179,23 +182,23 @@ class Session:
                 return began + 2 * timeout + moved / _SLOWEST_TRANSFER
 
             try:
-                async with (
-                    asyncio.timeout_at(deadline(sent)) as limit,
-                    self._send(request, way, silence=timeout) as response,
-                ):
-                    body = bytearray()
-                    largest = _LARGEST_ANSWER if 200 <= response.status < 300 else _LARGEST_REFUSAL
-                    async for piece in response.content.iter_any():
-                        body += piece
-                        limit.reschedule(deadline(sent + len(body)))
-                        if len(body) > largest:
-                            break
+                async with asyncio.timeout_at(deadline(sent)) as limit:
+                    response = await self._send(request, way, began, silence=timeout)
+                    async with response:
+                        body = bytearray()
+                        largest = _LARGEST_ANSWER if 200 <= response.status < 300 else _LARGEST_REFUSAL
+                        content = response.content
+                        while piece := await content.readany():
+                            body += piece
+                            if content.at_eof() or len(body) > largest:
+                                break  # mostly at once: a small answer comes in one piece
+                            limit.reschedule(deadline(sent + len(body)))
             except FAILURES as error:  # timeouts among them
                 raise _lost(error, request, way, began) from without_secrets(error)
         _note(request, way, response.status, began)
         if len(body) > _LARGEST_ANSWER:
             raise LostConnectionError(f"the answer has more than {_LARGEST_ANSWER} bytes", sent=True)
-        said = bytes(body[:largest])
+        said = bytes(body if len(body) <= largest else body[:largest])
         good = largest == _LARGEST_ANSWER
         return Answer(response.status, response.headers, said if good else _said(said, way))
 
@@ -213,45 +216,46 @@ class Session:
             ConfigurationError: The environment names a proxy that is of no use.
         """
         way, began = _way(request, client), asyncio.get_running_loop().time()
-        async with self._send(request, way, silence=None, headers_within=client.call_timeout) as response:
+        try:
+            async with asyncio.timeout(client.call_timeout):
+                response = await self._send(request, way, began, silence=None)
+        except FAILURES as error:  # timeouts among them
+            raise _lost(error, request, way, began) from without_secrets(error)
+        async with response:
             _note(request, way, f"{response.status}, a stream", began)
             try:
                 yield OpenStream(response, way)
             finally:
                 response.close()  # a stream that is left early must not go back to the pool
 
-    @asynccontextmanager
     async def _send(
-        self, request: Request, way: _Way, *, silence: float | None, headers_within: float | None = None
-    ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        url, proxy, headers, began = way.url, way.proxy, request.headers, asyncio.get_running_loop().time()
-        to_proxy: dict[str, str] = {}
+        self, request: Request, way: _Way, began: float, *, silence: float | None
+    ) -> aiohttp.ClientResponse:
+        """Sends a request and returns its answer as soon as the headers are there; not yet read."""
+        url, proxy, headers = way.url, way.proxy, request.headers
+        to_proxy: dict[str, str] | None = None
         if proxy is not None and proxy.authorization is not None:
             # Only to the proxy: it takes the header off a request that it passes on, and sees none in a tunnel.
             to_proxy = {"Proxy-Authorization": proxy.authorization}
             headers = {**headers, **to_proxy} if url.scheme == "http" else headers
-        try:
-            async with asyncio.timeout(headers_within):
-                response = await self._http.request(
-                    request.method,
-                    url,
-                    data=_payload(request.body),
-                    headers=headers,
-                    skip_auto_headers=("Content-Type",),
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=silence),
-                    # These are part of the pool's key of a connection: none serves a client of other settings.
-                    ssl=way.tls or True,
-                    proxy=None if proxy is None else URL(proxy.url),
-                    proxy_headers=to_proxy,
-                )
-        except FAILURES as error:  # timeouts among them
-            raise _lost(error, request, way, began) from without_secrets(error)
-        async with response:
-            if response.status == 407 and proxy is not None and url.scheme == "http":
-                _note(request, way, 407, began)
-                raise proxy_refusal(407, url, proxy)
-            yield response
+        response = await self._http.request(
+            request.method,
+            url,
+            data=_payload(request.body),
+            headers=headers,
+            skip_auto_headers=None if "Content-Type" in headers else _NO_CONTENT_TYPE,
+            allow_redirects=False,
+            timeout=_timeouts(silence),
+            # These are part of the pool's key of a connection: none serves a client of other settings.
+            ssl=way.tls or True,
+            proxy=None if proxy is None else URL(proxy.url),
+            proxy_headers=to_proxy,
+        )
+        if response.status == 407 and proxy is not None and url.scheme == "http":
+            response.close()
+            _note(request, way, 407, began)
+            raise proxy_refusal(407, url, proxy)
+        return response
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -269,6 +273,11 @@ def session() -> Session:
         found = _sessions[loop] = Session()
         io_thread().on_close(found.close)
     return found
+
+
+@lru_cache(maxsize=16)  # of one client after the other it is the same
+def _timeouts(silence: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=silence)
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
