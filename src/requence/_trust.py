@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from requence.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
 __all__ = ["check_ssl_context", "trust_in"]
 
@@ -54,6 +54,7 @@ def trust_in(path: str, *, source: str) -> ssl.SSLContext:
 @lru_cache(maxsize=8)
 def _trust_in(path: str, _state: tuple[int, ...]) -> ssl.SSLContext:
     import ssl
+    from pathlib import Path
 
     # A path keeps the context from trusting what the system trusts. In a folder OpenSSL looks for hashed names
     # only, which many folders do not have, so its files are read as well.

@@ -63,6 +63,11 @@ SCRIPTS = {
 }
 
 
+NO_THREAD = (
+    "UsageError: No task can be started or followed here: can't create new thread at interpreter shutdown\n"
+)
+
+
 @pytest.mark.parametrize("way", SCRIPTS)
 def test_a_script_that_ends_has_started_its_task(way: str, notes: Notes) -> None:
     done = run(SCRIPTS[way], notes.access_token)
@@ -93,6 +98,29 @@ def test_a_thread_that_outlives_the_main_thread_goes_on(notes: Notes) -> None:
     done = run(script, notes.access_token)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Task aborted: enough\n", "")
     assert {notes.next(), notes.next()} == {"before", "later"}
+
+
+def test_the_first_task_of_a_thread_that_outlives_the_main_thread(notes: Notes) -> None:
+    """What it imports then must not be what refuses to be imported so late. As below for what needs threads."""
+    script = """
+        import threading
+        from requence.task import Task
+
+        def work():
+            threading.main_thread().join()
+            try:
+                Task("note", {"from": "afterwards"}).sync.id
+            except RuntimeError as error:
+                print(f"{type(error).__name__}: {error}")
+
+        threading.Thread(target=work).start()
+        """
+    done = run(script, notes.access_token)
+    assert (done.returncode, done.stderr) == (0, "")
+    if done.stdout:
+        assert done.stdout == NO_THREAD
+    else:
+        assert notes.next() == "afterwards"
 
 
 def test_a_result_is_decoded_for_a_loop_that_outlives_the_main_thread() -> None:
@@ -252,10 +280,7 @@ def test_a_first_task_in_an_exit_handler(notes: Notes) -> None:
     done = run(script, notes.access_token)
     assert (done.returncode, done.stderr) == (0, "")
     if done.stdout:
-        assert done.stdout == (
-            "UsageError: No task can be started or followed here: "
-            "can't create new thread at interpreter shutdown\n"
-        )
+        assert done.stdout == NO_THREAD
     else:
         assert notes.next() == "an exit handler"
 

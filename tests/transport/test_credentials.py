@@ -12,7 +12,7 @@ import pytest
 
 from requence import Client
 from requence._token import encode_access_token
-from requence._transport import credentials
+from requence._transport import pyproject
 from requence._transport.credentials import find_access_token
 from requence.exceptions import ConfigurationError
 
@@ -347,7 +347,7 @@ def test_a_directory_of_that_name_is_passed_over(project: Path) -> None:
 def test_each_file_is_parsed_once_as_long_as_it_is_the_same(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "_parsed", {})
+    monkeypatch.setattr(pyproject, "_parsed", {})
     parsed: list[str] = []
     plain_loads = tomllib.loads
 

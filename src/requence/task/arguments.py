@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from requence.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "check_function",
@@ -123,6 +125,8 @@ def check_since(value: object) -> str:
     Raises:
         ConfigurationError: It is none of these.
     """
+    from datetime import date, datetime  # here, since only watchers need it
+
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -142,6 +146,8 @@ def check_since(value: object) -> str:
 
 def utc_text(time: datetime) -> str:
     """Returns a time as ISO 8601 text in UTC, with `Z`; one without an offset is local time."""
+    from datetime import UTC
+
     return time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from requence._transport.crossing import Submitted
-from requence._transport.io_thread import IOThread, Work
 from requence.exceptions import UsageError
+
+if TYPE_CHECKING:
+    from requence._transport.crossing import Submitted
+    from requence._transport.io_loop import IOThread, Work
 
 __all__ = ["Operation", "Pending"]
 
@@ -99,6 +100,8 @@ class Operation:
         return self._confirmed().__await__()
 
     async def _confirmed(self) -> None:
+        import asyncio  # here, as in `blocking`: whoever only imports this package does not wait for it
+
         try:
             await self._io.wait_async(self._sent)
         except asyncio.CancelledError:

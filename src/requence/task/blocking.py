@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import sys
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from requence._transport.io_thread import IOThread, Work
-from requence._transport.outcome import Outcome
+if TYPE_CHECKING:
+    from requence._transport.io_loop import IOThread, Work
+    from requence._transport.outcome import Outcome
 
 __all__ = [
     "WhatGoesOn",
@@ -32,7 +31,7 @@ T = TypeVar("T")
 WhatGoesOn = Callable[[], str | None]
 """Returns what becomes of a task when a wait for it is given up, without I/O; None if nothing does."""
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def block(io: IOThread, work: Work[T], *, instead: str) -> T:
@@ -82,6 +81,8 @@ def telling_what_goes_on(goes_on: WhatGoesOn) -> Generator[None]:
 
     Under `asyncio.run`, Ctrl-C is a cancellation, whose notes the traceback shows as well.
     """
+    import asyncio  # here, as below: whoever waits has it already, and whoever only imports this needs it not yet
+
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
@@ -96,6 +97,8 @@ def blocks_a_loop(io: IOThread) -> bool:
 
     Our own does not count: where gevent has made all threads one, it seems to run in the caller's.
     """
+    import asyncio
+
     try:
         return asyncio.get_running_loop() is not io.loop
     except RuntimeError:

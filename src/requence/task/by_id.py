@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from requence._client import Client, checked_client
 from requence._token import AccessToken
 from requence._transport.credentials import find_access_token
-from requence._transport.io_thread import Work
 from requence.task.arguments import check_identifier, check_optional_text
 from requence.task.snapshot import TaskSnapshot, read_snapshot
 
 if TYPE_CHECKING:
     from requence._transport.api import Api
+    from requence._transport.io_loop import Work
 
 __all__ = ["abort", "get", "protect"]
 

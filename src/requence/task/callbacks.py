@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from requence._transport.io_thread import IOThread
+from requence._transport.io_loop import IOThread
 from requence.exceptions import ConfigurationError, UsageError
 from requence.task.arguments import is_coroutine_function
 

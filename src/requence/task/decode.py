@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import threading
@@ -11,7 +10,6 @@ from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from requence._transport.io_thread import IOThread
 from requence.exceptions import ConfigurationError, TaskException, UsageError
 from requence.task.arguments import check_function
 from requence.task.result import T_co, TaskResult
@@ -20,6 +18,8 @@ __all__ = ["Decoding"]
 
 if TYPE_CHECKING:
     import msgspec
+
+    from requence._transport.io_loop import IOThread
 
 T = TypeVar("T")
 
@@ -101,6 +101,8 @@ class Decoding(Generic[T_co]):
         return plain if decode is None else await io.run_async(lambda: self._decoded(decode, plain))
 
     async def _decoded(self, decode: Callable[[Any], T_co], plain: TaskResult[Any]) -> TaskResult[T_co]:
+        import asyncio  # here, as below: the handle imports this module, and asyncio takes its time
+
         while True:
             answer, ours = self._claim()
             if ours:
@@ -141,6 +143,8 @@ class Decoding(Generic[T_co]):
         try:
             threading.Thread(target=work, name="requence-decode", daemon=True).start()
         except RuntimeError:  # the interpreter shuts down; the worker has been there from the beginning
+            import asyncio
+
             asyncio.get_running_loop().run_in_executor(None, work)
 
     def _work(

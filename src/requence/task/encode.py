@@ -10,14 +10,16 @@ import math
 import numbers
 import os
 import reprlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from enum import Enum
-from typing import Any, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, cast
 
 from requence.exceptions import ConfigurationError
 from requence.task.arguments import check_function
+
+if TYPE_CHECKING:
+    from datetime import date
 
 __all__ = ["encode_input"]
 
@@ -68,7 +70,11 @@ class _Encoder:
         # One frame for each level, and no path before it is needed: inputs can be deep, and large.
         if value is None or isinstance(value, bool):
             return value
-        if type(value) not in (dict, list):  # which spares them all the questions that cannot be about them
+        if type(value) not in (
+            dict,
+            list,
+            tuple,
+        ):  # which spares them all the questions that cannot be about them
             if isinstance(value, Enum):
                 return self.encode(value.value)
             if isinstance(value, str):
@@ -77,9 +83,9 @@ class _Encoder:
                 return self._integer(value)
             if isinstance(value, numbers.Real):
                 return self._finite(value)
-            if isinstance(value, date):
-                return value.isoformat()
-            if isinstance(value, UUID):
+            if _is_of("datetime", "date", value):
+                return cast("date", value).isoformat()
+            if _is_of("uuid", "UUID", value):
                 return str(value)
         me = id(value)
         if me in self._outer:
@@ -166,6 +172,12 @@ class _Encoder:
         steps = [_step(step) for step in self._trail[:_LONGEST_TRAIL]]
         more = "…" if len(self._trail) > _LONGEST_TRAIL else ""
         return ConfigurationError(f"{self._where}{''.join(steps)}{more} {problem}", hint=hint)
+
+
+def _is_of(module: str, name: str, value: object) -> bool:
+    """Says whether a value is of a class in a module, without importing that: who has such a value has done so."""
+    kind: object = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(value, kind)
 
 
 def _conversion(value: object) -> Callable[[], object] | None:

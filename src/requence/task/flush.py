@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from requence._transport.io_thread import Work
 from requence.exceptions import RequenceError
 from requence.task.arguments import check_seconds
 from requence.task.decode import Decoding
 from requence.task.handle import Task
-from requence.task.run import Run, starts
+
+if TYPE_CHECKING:
+    from requence._transport.io_loop import Work
+    from requence.task.run import Run
 
 __all__ = ["Unstarted", "flushing"]
 
@@ -32,6 +34,8 @@ def flushing(timeout: float | None) -> Work[list[Unstarted]]:
     seconds = check_seconds("timeout", timeout)
 
     async def work() -> list[Unstarted]:
+        from requence.task.run import starts  # on the I/O thread: it imports asyncio
+
         with ExitStack() as overhearing:
             for run in starts().runs_under_way:  # what these fail with is returned, and so not logged
                 overhearing.enter_context(run.overheard())

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
-from requence._transport.io_thread import IOThread, Work, io_thread
-from requence._transport.started import Started
+from requence._transport.io_thread import io_thread
 from requence.exceptions import UsageError
 from requence.task.arguments import (
     check_identifier,
@@ -21,16 +20,21 @@ from requence.task.arguments import (
 )
 from requence.task.awaitables import Operation, Pending
 from requence.task.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell, wait_until_known
-from requence.task.callbacks import Callbacks
 from requence.task.decode import Decoding
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
+from requence.task.opening import opening_of_updates
 from requence.task.order import NO_INPUT, Order
 from requence.task.reference import TaskRef, reference_at
 from requence.task.result import T_co, TaskResult
-from requence.task.run import Run, opening_of_updates
 from requence.task.sync import SyncTask
 from requence.task.updates import Update
+
+if TYPE_CHECKING:
+    from requence._token import AccessToken
+    from requence._transport.io_loop import Work
+    from requence._transport.started import Started
+    from requence.task.run import Run
 
 __all__ = ["Task"]
 
@@ -143,8 +147,7 @@ class Task(Generic[T_co]):
         )
         decoding = Decoding[T_co](order.task_template, decode, result_type)
         token = find_access_token(access_token, client)
-        io = io_thread()
-        self._hold(Run(io, token, client, order, _callbacks(io, on_update)), decoding)
+        self._hold(_begun(order, token, client, on_update), decoding)
 
     @overload
     @classmethod
@@ -218,8 +221,7 @@ class Task(Generic[T_co]):
         token = find_access_token(access_token, client)
         ref = reference_at(token.base_url, task)
         decoding = Decoding[Any](ref.task_template, decode, result_type)
-        io = io_thread()
-        return cls._with(Run(io, token, client, ref, _callbacks(io, on_update)), decoding)
+        return cls._with(_begun(ref, token, client, on_update), decoding)
 
     @classmethod
     def _with(cls, run: Run, decoding: Decoding[Any]) -> Task[Any]:
@@ -390,5 +392,15 @@ class Task(Generic[T_co]):
         return f"<{' '.join(filter(None, parts))}>"
 
 
-def _callbacks(io: IOThread, on_update: Callable[[Update], object] | None) -> Callbacks | None:
-    return None if on_update is None else Callbacks(io, on_update=on_update)
+def _begun(
+    of: Order | TaskRef, token: AccessToken, client: Client, on_update: Callable[[Update], object] | None
+) -> Run:
+    """Returns what begins a task, or goes on with it, on the I/O thread."""
+    io = (
+        io_thread()
+    )  # which has imported them: with asyncio, for which an import of this module does not wait
+    from requence.task.callbacks import Callbacks
+    from requence.task.run import Run
+
+    callbacks = None if on_update is None else Callbacks(io, on_update=on_update)
+    return Run(io, token, client, of, callbacks)

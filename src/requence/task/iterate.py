@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
-from requence._transport.io_thread import IOThread
 from requence.exceptions import UsageError
 from requence.task.blocking import WhatGoesOn, block_or_tell, wait_or_tell
 from requence.task.waiting import LongWait
+
+if TYPE_CHECKING:
+    from requence._transport.io_loop import IOThread
 
 __all__ = ["AsyncItems", "AsyncIteration", "Items", "Iteration", "Opening", "Source"]
 

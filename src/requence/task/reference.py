@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 
 from requence._json import as_object
@@ -51,6 +50,8 @@ class TaskRef:
 
     def to_json(self) -> str:
         """Returns it as JSON text, for `from_json`."""
+        import json  # here, as below, since few programs need it
+
         known = {field.name: getattr(self, field.name) for field in fields(self)}
         return json.dumps({name: value for name, value in known.items() if value is not None})
 
@@ -61,6 +62,8 @@ class TaskRef:
         Raises:
             ConfigurationError: It is something else.
         """
+        import json
+
         try:
             content = as_object(json.loads(text))
         except (TypeError, ValueError, RecursionError) as error:

@@ -16,13 +16,13 @@ from weakref import WeakKeyDictionary
 
 from requence._client import Client
 from requence._token import AccessToken
-from requence._transport.io_thread import IOThread, io_thread
+from requence._transport.io_loop import IOThread
+from requence._transport.io_thread import io_thread
 from requence._transport.outcome import SharedOutcome
 from requence._transport.started import Started
 from requence.exceptions import ForkedHandleError, RequenceError, TaskWaitTimeout
 from requence.task.callbacks import Callbacks
 from requence.task.feed import Feed
-from requence.task.iterate import Opening
 from requence.task.order import Order
 from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from requence.task.follow import Follow
     from requence.task.start import Start
 
-__all__ = ["Run", "opening_of_updates", "starts"]
+__all__ = ["Run", "starts"]
 
 _starts: WeakKeyDictionary[asyncio.AbstractEventLoop, Starts[Run]] = WeakKeyDictionary()
 
@@ -332,16 +332,3 @@ class Run:
         self._of_parent = self._begun, self._follow, self._ending, self._long_wait
         self._begun = self._follow = self._ending = self._long_wait = None
         self._io = io_thread()
-
-
-def opening_of_updates(run: Run, keep: object, after: int | None = None) -> Opening[Update]:
-    """Returns what it takes to iterate over a task's updates; `keep` is the handle."""
-    name = "updates" if after is None else f"updates_after({after})"
-    return Opening(
-        io=run.io,
-        source=lambda: run.feed(after),
-        spelling=(f"task.{name}", f"task.sync.{name}"),
-        wait=lambda: run.describe("the next update"),
-        goes_on=run.goes_on,
-        keep=keep,
-    )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
-from requence._transport.io_thread import Work
-from requence._transport.started import Started
 from requence.task.arguments import check_optional_text, check_position, check_seconds
 from requence.task.blocking import block_or_tell, block_until_known
 from requence.task.decode import Decoding
 from requence.task.iterate import Items
+from requence.task.opening import opening_of_updates
 from requence.task.reference import TaskRef
 from requence.task.result import T_co, TaskResult
-from requence.task.run import Run, opening_of_updates
 from requence.task.updates import Update
+
+if TYPE_CHECKING:
+    from requence._transport.io_loop import Work
+    from requence._transport.started import Started
+    from requence.task.run import Run
 
 __all__ = ["SyncTask"]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["LongWait"]
 
@@ -33,6 +36,8 @@ class LongWait:
 
     def begin(self) -> None:
         """Begins to count."""
+        import asyncio  # here: the faces of a task import this module, and asyncio takes its time
+
         if not self._said and self._alarm is None:
             self._alarm = asyncio.get_running_loop().call_later(_LONG, self._say)
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable, Iterable
-from datetime import date
 from types import TracebackType
-from typing import NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from requence._client import Client, checked_client
-from requence._token import AccessToken
 from requence._transport.credentials import find_access_token
-from requence._transport.io_thread import IOThread, io_thread
+from requence._transport.io_thread import io_thread
 from requence.exceptions import ConfigurationError, RequenceUnreachableException, UsageError
 from requence.task.arguments import check_since
-from requence.task.broadcast import Broadcast, Inbox
-from requence.task.callbacks import Callbacks
 from requence.task.iterate import AsyncItems, AsyncIteration, Items, Opening
 from requence.task.updates import Update
 
+if TYPE_CHECKING:
+    from datetime import date
+
+    from requence.task.watching import Seen
+
 __all__ = ["SyncWatcher", "TaskWatcher"]
-
-_log = logging.getLogger("requence.task")
-
-Seen: TypeAlias = tuple[Update, bool]
-"""An update of any task, and whether the beginning of that task was missed."""
 
 
 class TaskWatcher:
@@ -93,6 +88,11 @@ class TaskWatcher:
         types = _checked_types(only)
         token = find_access_token(access_token, client)
         io = io_thread()
+        from requence.task.callbacks import (
+            Callbacks,  # here, since they import asyncio, as the I/O thread does
+        )
+        from requence.task.watching import Watching
+
         callbacks = Callbacks(
             io,
             on_connect=on_connect,
@@ -101,7 +101,7 @@ class TaskWatcher:
             on_unreachable=on_unreachable,
             on_update=on_update,
         )
-        self._watching = _Watching(io, token, client, callbacks, since=begin, only=types, ack=bool(ack))
+        self._watching = Watching(io, token, client, callbacks, since=begin, only=types, ack=bool(ack))
         if on_update is None:  # else there is somebody to be told of updates without any reference to this
             weakref.finalize(self, self._watching.stop).atexit = False
 
@@ -125,10 +125,9 @@ class TaskWatcher:
         self._watching.stop()
 
     def _opening(self) -> Opening[Seen]:
-        broadcast = self._watching.broadcast
         return Opening(
             io=self._watching.io,
-            source=lambda: Inbox(broadcast),
+            source=self._watching.inbox,
             spelling=("watcher.updates", "watcher.sync.updates"),
             wait=lambda: "an update of any task",
             goes_on=lambda: None,
@@ -184,64 +183,6 @@ class SyncWatcher:
 
     def __repr__(self) -> str:
         return f"<the blocking face of {self._watcher!r}>"
-
-
-class _Watching:
-    """What a watcher has on the I/O thread."""
-
-    def __init__(
-        self,
-        io: IOThread,
-        token: AccessToken,
-        client: Client,
-        callbacks: Callbacks,
-        *,
-        since: str,
-        only: frozenset[str] | None,
-        ack: bool,
-    ) -> None:
-        self.io = io
-        self.since = since
-        self.broadcast = Broadcast[Seen]()
-        self._stopped = False
-        self._callbacks_stopped = (
-            callbacks.stopped
-        )  # not the callbacks, which may belong to who holds the watcher
-        self._running = io.submit(lambda: self._run(token, client, callbacks, only=only, ack=ack))
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more will come."""
-        return self._stopped or self._running.is_done
-
-    def stop(self) -> None:
-        """Ends it, in any thread."""
-        self._stopped = True
-        self._callbacks_stopped.set()
-        self.io.call_soon(self._end)
-
-    def _end(self) -> None:
-        self._running.cancel()
-        self.broadcast.stop()
-
-    async def _run(
-        self,
-        token: AccessToken,
-        client: Client,
-        callbacks: Callbacks,
-        *,
-        only: frozenset[str] | None,
-        ack: bool,
-    ) -> None:
-        try:
-            from requence._transport.api import Api  # on the I/O thread: it imports the HTTP libraries
-            from requence.task.watch import Watch
-
-            watch = Watch(Api(token, client), self.broadcast, callbacks, since=self.since, only=only, ack=ack)
-            await watch.run()
-        except Exception as error:  # a broken installation, or a fault of ours: nobody must wait for ever
-            _log.exception("Watching all tasks has ended")
-            self.broadcast.end(error)
 
 
 def _checked_types(only: Iterable[str] | None) -> frozenset[str] | None:
