@@ -14,7 +14,9 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -48,6 +50,8 @@ class IOThread:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._closed = False
+        self._posted: deque[tuple[Callable[[], object], Context]] = deque()
+        self._rung = False
         self._due_before_exit: set[Outcome[Any]] = set()
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self.last_words: dict[int, Callable[[], object]] = {}
@@ -98,7 +102,7 @@ class IOThread:
         if before_exit:
             self._due_before_exit.add(outcome)
             outcome.on_done(partial(self._due_before_exit.discard, outcome))
-        self.loop.call_soon_threadsafe(outcome.begin)
+        self._post(outcome.begin)
         return outcome
 
     def run(self, work: Work[T]) -> T:
@@ -153,16 +157,38 @@ class IOThread:
             UsageError: The interpreter is shutting down.
         """
         self.check_usable()
-        self.loop.call_soon_threadsafe(function)
+        self._post(function)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Calls a function on the I/O thread, soon, without waiting; in the caller's if that thread has ended."""
         if not self.is_here:
             return
         try:
-            self.loop.call_soon_threadsafe(function)
+            self._post(function)
         except RuntimeError:
             function()
+
+    def _post(self, function: Callable[[], object]) -> None:
+        """Has something called on the loop, in this context; one wake-up for all that gathers before it looks.
+
+        Raises:
+            RuntimeError: The loop has ended.
+        """
+        self._posted.append((function, copy_context()))
+        if not self._rung:
+            self._rung = True
+            try:
+                self.loop.call_soon_threadsafe(self._take_posted)
+            except RuntimeError:
+                self._rung = False
+                raise
+
+    def _take_posted(self) -> None:
+        self._rung = False  # before looking: what comes from now on rings again
+        with contextlib.suppress(IndexError):
+            while True:
+                function, context = self._posted.popleft()
+                self.loop.call_soon(function, context=context)
 
     def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Registers what to close before the loop ends; the last registered is closed first."""

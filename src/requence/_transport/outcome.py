@@ -147,7 +147,10 @@ def fresh(error: E) -> E:
 
 
 class _Alarm:
-    """Wakes who waits on one loop, from other threads: all who have gathered before it looks at once."""
+    """Wakes who waits on one loop, from another: all at once whom one turn of that other loop has something for.
+
+    Each wake-up costs as much as half a request, and has the interpreter change threads.
+    """
 
     def __init__(self) -> None:
         self._to_wake: deque[asyncio.Future[None]] = deque()
@@ -157,8 +160,11 @@ class _Alarm:
         self._to_wake.append(woken)
         if not self._rung:
             self._rung = True
-            with suppress(RuntimeError):  # the loop was closed (its `asyncio.run` ended): nobody waits there
-                loop.call_soon_threadsafe(self._wake_all)
+            asyncio.get_running_loop().call_soon(self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(RuntimeError):  # the loop was closed (its `asyncio.run` ended): nobody waits there
+            loop.call_soon_threadsafe(self._wake_all)
 
     def _wake_all(self) -> None:
         self._rung = False  # before looking: what comes from now on rings again

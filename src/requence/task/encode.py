@@ -26,6 +26,7 @@ __all__ = ["encode_input"]
 _DEEPEST = 500
 _LONGEST_TRAIL = 12  # how many steps of a path an error names
 _LONGEST_STEP = 60  # the characters of a key that it names in full
+_PLAIN_BITS = 64
 _MOST_DIGITS = 4300  # Python writes and reads no longer numbers, here as on a Python server
 
 
@@ -68,13 +69,13 @@ class _Encoder:
 
     def encode(self, value: object) -> Any:
         # One frame for each level, and no path before it is needed: inputs can be deep, and large.
-        if value is None or isinstance(value, bool):
+        if value is None or isinstance(value, bool) or _is_plain(value):
             return value
         if type(value) not in (
             dict,
             list,
             tuple,
-        ):  # which spares them all the questions that cannot be about them
+        ):  # which spares them the questions that cannot be about them
             if isinstance(value, Enum):
                 return self.encode(value.value)
             if isinstance(value, str):
@@ -178,6 +179,13 @@ def _is_of(module: str, name: str, value: object) -> bool:
     """Says whether a value is of a class in a module, without importing that: who has such a value has done so."""
     kind: object = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(value, kind)
+
+
+def _is_plain(value: object) -> bool:
+    """Says whether a text or number is one that JSON can express, without a doubt; most of an input is."""
+    if type(value) is str:
+        return value.isascii()
+    return type(value) is int and value.bit_length() <= _PLAIN_BITS
 
 
 def _conversion(value: object) -> Callable[[], object] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, TypeAlias
@@ -50,8 +50,8 @@ class Seat:
         whole: Whether it was seen from its beginning.
         sure: Whether its end cannot have passed by unseen.
         ending: How it ended, or why that cannot be learnt.
-        look: What asks for it where that is not sure.
-        is_asked_for: Whether that waits for an answer now.
+        look: The time at which it is asked for, where that is not sure.
+        is_asked_for: Whether an answer to that is waited for now.
     """
 
     def __init__(self, of: Hub, task_id: str, *, input: Any, at: datetime | None, sure: bool) -> None:
@@ -61,7 +61,7 @@ class Seat:
         self.whole = False
         self.sure = sure
         self.ending = SharedOutcome[Ending]()
-        self.look: asyncio.Task[None] | None = None
+        self.look: asyncio.TimerHandle | None = None
         self.is_asked_for = False
         self._hub = of
 
@@ -72,7 +72,14 @@ class Seat:
     def has_ended(self, ending: Ending) -> None:
         """Keeps how the task has ended, also where earlier waiters were told that it cannot be followed."""
         self.renew()
+        self.look_no_more()
         self.ending.set(ending)
+
+    def look_no_more(self) -> None:
+        """Does not have it asked for."""
+        if self.look is not None:
+            self.look.cancel()
+            self.look = None
 
     def renew(self) -> None:
         """Lets it be asked for again, where it could not be followed."""
@@ -109,6 +116,7 @@ class Hub(Observer):
 
     def leave(self, seat: Seat) -> None:
         """Gives a seat up; the last one closes the stream."""
+        seat.look_no_more()
         if seat in (beside := self._seats.get(seat.task_id, [])):
             beside.remove(seat)
             if not beside:
@@ -199,38 +207,40 @@ class Hub(Observer):
             self._look(seat, after=0.0)
 
     def _look(self, seat: Seat, *, after: float) -> None:
-        if seat.look is not None and not seat.look.done():
-            if seat.is_asked_for:
-                return
-            seat.look.cancel()
-        look = seat.look = asyncio.create_task(self._ask(seat, after=after))
-        self._looking.add(look)
-        look.add_done_callback(self._looking.discard)
+        """Has a task asked for, once the stream was tried: whether it has ended unseen."""
+        if not seat.is_asked_for:
+            seat.look_no_more()
+            seat.look = asyncio.get_running_loop().call_later(after, self._begin_to_ask, seat, after)
+
+    def _begin_to_ask(self, seat: Seat, after: float) -> None:
+        if self._is_open(seat):
+            look = asyncio.create_task(self._ask(seat, after=after))
+            self._looking.add(look)
+            look.add_done_callback(self._looking.discard)
+
+    def _is_open(self, seat: Seat) -> bool:
+        return not (seat.sure or seat.ending.is_done) and seat in self._seats.get(seat.task_id, ())
 
     async def _ask(self, seat: Seat, *, after: float) -> None:
-        """Asks whether a task has ended unseen, once the stream was tried, and then ever more rarely.
+        """Asks for a task, and then ever more rarely.
 
         Once is not enough: where clocks differ by more than the margins, the stream begins later than the task.
         """
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(after):
-                    await seat.ending.wait()
+        seat.is_asked_for = True
+        try:
             await self._tried.wait()
-            if seat.sure or seat.ending.is_done or seat not in self._seats.get(seat.task_id, ()):
+            if not self._is_open(seat):
                 return
-            seat.is_asked_for = True
-            try:
-                report = await ask_patiently(self._api, seat.task_id)
-            except RequenceError as error:
-                seat.ending.fail(error)
-                return
-            finally:
-                seat.is_asked_for = False
-            if known_status(report.status) in ENDED_STATUSES:
-                seat.has_ended(report)
-                return
-            after = min(max(3 * after, _TASK_START_WITHIN), _RARELY)
+            report = await ask_patiently(self._api, seat.task_id)
+        except RequenceError as error:
+            seat.ending.fail(error)
+            return
+        finally:
+            seat.is_asked_for = False
+        if known_status(report.status) in ENDED_STATUSES:
+            seat.has_ended(report)
+        else:
+            self._look(seat, after=min(max(3 * after, _TASK_START_WITHIN), _RARELY))
 
 
 _hubs: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, AccessToken, Client], Hub] = WeakValueDictionary()

@@ -221,7 +221,14 @@ class Run:
 
     def close(self) -> None:
         """Stops what only served the handle, which is gone; the task itself goes on. In any thread."""
-        self._io.call_soon(self._release)
+        if not self._serves_nothing():
+            self._io.call_soon(self._release)
+
+    def _serves_nothing(self) -> bool:
+        """Says whether nothing is under way any more, as nearly always: looking there costs half a request."""
+        if self._client.shared_stream or self.start.value is None:
+            return False
+        return self._ending is None or self._ending.value is not None
 
     def overheard(self) -> AbstractContextManager[None]:
         """Returns a context in which a failure of the start is not logged yet. On the I/O thread."""
