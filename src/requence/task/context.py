@@ -35,8 +35,8 @@ class Context(Record):
     node_error: Mapping[str, str]
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        nodes = {name: _persistent(values.get(name)) for name in ("node_data", "node_error")}
-        super().__init__({**values, **nodes})
+        data, error = _persistent(values.get("node_data")), _persistent(values.get("node_error"))
+        super().__init__({**values, "node_data": data, "node_error": error})
 
     @classmethod
     def at_start(cls, task_id: str, input: Any) -> Context:
@@ -50,6 +50,10 @@ class Context(Record):
     def get_node_error(self, alias: str, default: Any = None) -> Any:
         """Returns the last error of the node with this alias, or `default`."""
         return self.node_error.get(alias, default)
+
+    def with_fields(self, **more: Any) -> dict[str, Any]:
+        """Returns its fields and some more, for a value of another class."""
+        return {**self._values, **more}
 
     def replaced(self, **changes: Any) -> Context:
         """Returns a context with some fields replaced; the others are shared."""

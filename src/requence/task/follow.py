@@ -292,6 +292,10 @@ class Follow:
 
         An acknowledgement that failed is tried again.
         """
+        if self._settling is None and not _wants_ack(update):
+            if self._outcome is None:
+                self._fix(update)
+            return
         if self._settling is None or (self._settling.done() and isinstance(self._outcome, AckFailedError)):
             self._settling = asyncio.create_task(self._settle_once(update))
         await asyncio.shield(self._settling)

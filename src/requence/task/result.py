@@ -80,6 +80,8 @@ def outcome_of(
 ) -> TaskResult | TaskException | None:
     """Returns what a last update means, or None for an update that is not the last."""
     context = update.context
+    if isinstance(update, TaskEnd):
+        return TaskResult(context.with_fields(task_url=task_url))
     facts: dict[str, Any] = {
         "task_id": context.task_id,
         "task_url": task_url,
@@ -87,8 +89,6 @@ def outcome_of(
         "context": context,
     }
     match update:
-        case TaskEnd():
-            return TaskResult({**dict(context.items()), "task_url": task_url})
         case TaskError(reason=reason):
             reason = _text(reason)
             return TaskFailedError(reason or "Task failed", reason=reason, **facts)
