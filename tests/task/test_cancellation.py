@@ -12,6 +12,7 @@ from tests.scripted_server import Answer, Gate, ScriptedServer, Stream, check_no
 
 from requence._transport.io_thread import io_thread
 from requence._transport.session import session
+from requence.exceptions import TaskWaitTimeout
 from requence.task import Task, TaskAbortException, aio
 
 
@@ -182,3 +183,27 @@ def server_started(server: ScriptedServer) -> dict[str, Any]:
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
+
+
+async def test_waits_that_have_ended_are_forgotten(server: ScriptedServer) -> None:
+    """Who looks every second whether a task of days has ended leaves nothing behind each time."""
+    gate = Gate()
+    server.always("watch", Stream([event(1, "taskStart", input=None), gate, end(2, "done")]))
+    task = Task("t", client=server.client)
+    waiting = asyncio.ensure_future(_await(task.result))
+    await server.until(lambda: "watch" in server.operations)
+    ending = task._run.ending()
+    left = len(ending._waiters)
+    for _ in range(20):
+        with pytest.raises(TaskWaitTimeout):
+            await task.wait(0.001)
+        with pytest.raises(TaskWaitTimeout):
+            await asyncio.to_thread(task.sync.wait, 0.001)
+        cancelled = asyncio.ensure_future(_await(task.result))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+    assert task._run.ending() is ending
+    assert len(ending._waiters) == left
+    gate.open()
+    assert (await waiting).result == "done"
