@@ -60,13 +60,14 @@ def read_update(
         synthetic: Whether the service did not send it.
         incomplete: Whether the beginning of the task was not seen.
     """
-    (update,), _ = read_updates([(position, name, dict(payload))], before=before)
-    if synthetic or incomplete:
-        return update.marked(synthetic=synthetic, incomplete=incomplete)
+    event = position, name, dict(payload)
+    (update,), _ = read_updates([event], before=before, synthetic=synthetic, incomplete=incomplete)
     return update
 
 
-def read_updates(events: Iterable[LogEvent], *, before: Context) -> tuple[list[Update], Context]:
+def read_updates(
+    events: Iterable[LogEvent], *, before: Context, synthetic: bool = False, incomplete: bool = False
+) -> tuple[list[Update], Context]:
     """Returns the updates that some events carry, and the context after them.
 
     A `type` inside the payload wins over the event's name. An update that names no task is the task's own; one
@@ -75,6 +76,8 @@ def read_updates(events: Iterable[LogEvent], *, before: Context) -> tuple[list[U
     Args:
         events: The events; the updates take over their payloads.
         before: The context before them.
+        synthetic: Whether the service did not send them.
+        incomplete: Whether the beginning of the task was not seen.
     """
     # One loop without calls of our own: this is what a stream of very many updates waits for.
     own, contexts, updates = before["task_id"], Contexts(before), list[Update]()
@@ -82,7 +85,7 @@ def read_updates(events: Iterable[LogEvent], *, before: Context) -> tuple[list[U
         kind, task_id = payload.get("type"), payload.get("taskId")
         if kind.__class__ is not str or not kind:
             kind = payload["type"] = name
-        if task_id != own:
+        if task_id is None or task_id != own:
             task_id = payload["taskId"] = task_id_of(payload) or own
         if "task_id" in payload:
             payload["task_id"] = task_id
@@ -91,7 +94,7 @@ def read_updates(events: Iterable[LogEvent], *, before: Context) -> tuple[list[U
         contexts.updates.append((kind if task_id == own else "", payload))
         made = _CLASSES.get(kind, UnknownUpdate)
         update = made.__new__(made)
-        fill(update, payload, (contexts, count, position, False, False))
+        fill(update, payload, (contexts, count, position, synthetic, incomplete))
         updates.append(update)
     return updates, contexts.last()
 

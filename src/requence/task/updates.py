@@ -133,10 +133,6 @@ class BaseUpdate(Record):
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self._values, self.context, *self._moment[2:]))
 
-    def marked(self, *, synthetic: bool, incomplete: bool) -> Self:
-        """Returns the same update, told to be synthetic or incomplete."""
-        return type(self)(self._values, self.context, self.position, synthetic, incomplete)
-
     def with_context(self, context: Context) -> Self:
         """Returns the same update with another context."""
         return type(self)(self._values, context, *self._moment[2:])
