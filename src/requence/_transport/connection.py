@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -150,11 +149,18 @@ class Connection:
                 self._lease.event_seen(self._hear())  # what there is comes from now on
                 self._silence.connection_opened()
                 on_open()
-                async with aclosing(self._read(stream, on_skip, hurry=hurry)) as batches:
-                    async for batch in batches:
+                silent_at = self._limit(hurry=hurry)
+                while chunk := await self._next_chunk(stream, silent_at, hurry=hurry):
+                    events, now = self._parsed(chunk)
+                    for batch in self._new(events, now, on_skip):
                         yield batch
                         if not self._room.is_set():
                             await self._until_room()
+                    self._parser.feed(b"")  # raises if the same bytes have begun an event that is too large
+                    if not hurry and self._lease.is_over(now):
+                        raise DropError(Drop.LET_GO, _PLACE_NEEDED)
+                    if events or self._parser.unfinished or not hurry:
+                        silent_at = self._limit(hurry=hurry)
                 self._check_end(stream)
         except LostConnectionError as error:
             how = Drop.BROKEN if self.opened else Drop.NOT_OPENED
@@ -165,37 +171,26 @@ class Connection:
             if self.opened:
                 self._hear()  # a silent connection is contact for as long as it holds
 
-    async def _read(
-        self, stream: OpenStream, on_skip: Callable[[DamagedEventError], None], *, hurry: bool
-    ) -> AsyncGenerator[list[LogEvent]]:
-        silent_at = self._limit(hurry=hurry)
-        while chunk := await self._next_chunk(stream, silent_at, hurry=hurry):
-            comments = self._parser.comments
-            events = self._parser.feed(chunk)
-            now = self._hear()
-            if self._parser.comments > comments:
-                self._silence.comment_seen(now)
-            for batch in self._new(events, on_skip):
-                self.progress = True
-                self._lease.event_seen(now)
-                yield batch
-            self._parser.feed(b"")  # raises if the same bytes have begun an event that is too large
-            if not hurry and self._lease.is_over(now):
-                raise DropError(Drop.LET_GO, _PLACE_NEEDED)
-            if events or self._parser.unfinished or not hurry:
-                silent_at = self._limit(hurry=hurry)
+    def _parsed(self, chunk: bytes) -> tuple[list[ServerSentEvent], float]:
+        """Returns the events that some bytes have completed, and the time at which they came."""
+        comments = self._parser.comments
+        events = self._parser.feed(chunk)
+        now = self._hear()
+        if self._parser.comments > comments:
+            self._silence.comment_seen(now)
+        return events, now
 
     def _new(
-        self, events: list[ServerSentEvent], on_skip: Callable[[DamagedEventError], None]
+        self, events: list[ServerSentEvent], now: float, on_skip: Callable[[DamagedEventError], None]
     ) -> Iterator[list[LogEvent]]:
         """Yields what is new, in batches; what comes before a damaged event, before that is passed over."""
         for begin in range(0, len(events), BATCH):
             some = events[begin : begin + BATCH]
             whole = self._log.read_all(some)
-            if whole is None:
-                yield from self._with_doubt(some, on_skip)
-            else:
-                yield whole
+            for batch in self._with_doubt(some, on_skip) if whole is None else (whole,):
+                self.progress = True
+                self._lease.event_seen(now)
+                yield batch
 
     def _with_doubt(
         self, events: list[ServerSentEvent], on_skip: Callable[[DamagedEventError], None]

@@ -18,7 +18,6 @@ from requence.task.updates import (
     TaskStart,
     UnknownUpdate,
     Update,
-    fill,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TERMINAL_TYPES", "context_after", "read_update", "read_updates", "task_id_of", "type_of"]
 
+_set = object.__setattr__  # an update is read-only
 _CLASSES: dict[str, type[Update]] = {
     "taskStart": TaskStart,
     "nodeStart": NodeStart,
@@ -94,7 +94,8 @@ def read_updates(
         contexts.updates.append((kind if task_id == own else "", payload))
         made = _CLASSES.get(kind, UnknownUpdate)
         update = made.__new__(made)
-        fill(update, payload, (contexts, count, position, synthetic, incomplete))
+        _set(update, "_values", payload)
+        _set(update, "_moment", (contexts, count, position, synthetic, incomplete))
         updates.append(update)
     return updates, contexts.last()
 

@@ -18,7 +18,6 @@ from requence._json import as_object
 from requence.task.context import Context, Contexts
 from requence.task.record import Record, plain
 
-# Without the functions below the classes: they are for this package, and no part of its public face.
 __all__ = [
     "BaseUpdate",
     "NodeDefer",
@@ -34,8 +33,6 @@ __all__ = [
     "Update",
 ]
 
-
-_set = object.__setattr__  # a record is read-only
 
 Moment: TypeAlias = tuple[Contexts, int, int | None, bool, bool]
 """Where an update has its context, and after how many updates; its position; synthetic; incomplete."""
@@ -90,7 +87,8 @@ class BaseUpdate(Record):
         synthetic: bool = False,
         incomplete: bool = False,
     ) -> None:
-        fill(self, dict(values), (Contexts(context), 0, position, synthetic, incomplete))
+        super().__init__(values)
+        object.__setattr__(self, "_moment", (Contexts(context), 0, position, synthetic, incomplete))
 
     @property
     def context(self) -> Context:
@@ -246,9 +244,3 @@ Update: TypeAlias = (
     | TaskAborted
     | UnknownUpdate
 )
-
-
-def fill(update: BaseUpdate, values: dict[str, Any], moment: Moment) -> None:
-    """Makes the update what it is. It keeps these very values: a stream may bring very many."""
-    _set(update, "_values", values)
-    _set(update, "_moment", moment)
