@@ -143,7 +143,8 @@ class Connection:
         """
         request = self._watched.request(self._log.position)
         try:
-            async with session().open_stream(request, self._api.client) as stream:
+            stream = await session().open_stream(request, self._api.client)
+            try:
                 await self._check_answer(stream)
                 self.opened = True
                 self._lease.event_seen(self._hear())  # what there is comes from now on
@@ -162,6 +163,8 @@ class Connection:
                     if events or self._parser.unfinished or not hurry:
                         silent_at = self._limit(hurry=hurry)
                 self._check_end(stream)
+            finally:
+                await stream.close()
         except LostConnectionError as error:
             how = Drop.BROKEN if self.opened else Drop.NOT_OPENED
             raise DropError(how, error.message, lasting=error if error.lasting else None) from error

@@ -12,7 +12,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -136,7 +136,8 @@ class EventStream(Generic[E]):
         """
         pauses = refusals = 0
         while True:
-            async with self._place() as lease:
+            lease = await self._take_place()
+            try:
                 began, hurry = self._loop.time(), self.ended_with is not None
                 connection = Connection(self._api, self._watched, self.log, self._silence, self._room, lease)
                 try:
@@ -156,6 +157,9 @@ class EventStream(Generic[E]):
                     drop = DropError(Drop.COMPLETE, "the service closed the stream")
                 finally:
                     self._take_over(connection)
+            finally:
+                if self._slots is not None:
+                    self._slots.leave(lease)
             if drop.lasting is not None and not self._was_open:  # what was possible once may be so again
                 raise unreachable(drop.lasting) from drop.lasting.__cause__
             lasted = connection.opened and self._loop.time() - began > _SHORT_CONNECTION
@@ -181,19 +185,14 @@ class EventStream(Generic[E]):
             await self._pause(pauses, drop)
             pauses += 1
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncGenerator[Lease]:
-        """Waits until the consumer can take something, and for a place; holds the place."""
+    async def _take_place(self) -> Lease:
+        """Waits until the consumer can take something, and for a place."""
         asked = self._loop.time()
         await self._room.wait()
-        if self._slots is None:
-            self._patience.excuse(self._loop.time() - asked)
-            yield Lease()
-            return
-        async with self._slots.lease(again=self._had_a_place) as lease:
-            self._had_a_place = True
-            self._patience.excuse(self._loop.time() - asked)
-            yield lease
+        lease = Lease() if self._slots is None else await self._slots.take(again=self._had_a_place)
+        self._had_a_place = True
+        self._patience.excuse(self._loop.time() - asked)
+        return lease
 
     def _opened(self, lease: Lease) -> None:
         self._was_open = True

@@ -6,8 +6,8 @@ import asyncio
 import io
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -122,6 +122,11 @@ class OpenStream:
         except FAILURES as error:
             raise loss(error, self._way.url, self._way.proxy) from without_secrets(error)
 
+    async def close(self) -> None:
+        """Ends it. A connection whose body was not read to its end does not go back to the pool."""
+        self._response.close()
+        await self._response.wait_for_close()
+
     async def read_error_body(self, limit: int = 65536, within: float = 2.0) -> bytes:
         """Returns the beginning of an answer that is not a stream: what of it comes within some seconds."""
         body = b""
@@ -202,9 +207,8 @@ class Session:
         good = largest == _LARGEST_ANSWER
         return Answer(response.status, response.headers, said if good else _said(said, way))
 
-    @asynccontextmanager
-    async def open_stream(self, request: Request, client: Client) -> AsyncGenerator[OpenStream]:
-        """Sends a request whose answer is a stream. The connection is closed at the end of the context.
+    async def open_stream(self, request: Request, client: Client) -> OpenStream:
+        """Sends a request whose answer is a stream, which is to be closed after its use.
 
         Args:
             request: The request; redirects are not followed.
@@ -221,12 +225,8 @@ class Session:
                 response = await self._send(request, way, began, silence=None)
         except FAILURES as error:  # timeouts among them
             raise _lost(error, request, way, began) from without_secrets(error)
-        async with response:
-            _note(request, way, f"{response.status}, a stream", began)
-            try:
-                yield OpenStream(response, way)
-            finally:
-                response.close()  # a stream that is left early must not go back to the pool
+        _note(request, way, f"{response.status}, a stream", began)
+        return OpenStream(response, way)
 
     async def _send(
         self, request: Request, way: _Way, began: float, *, silence: float | None

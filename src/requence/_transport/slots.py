@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 __all__ = ["Lease", "Slots"]
 
@@ -42,9 +42,8 @@ class Slots:
         """Whether anybody waits for a place."""
         return self._waiting > 0
 
-    @asynccontextmanager
-    async def lease(self, *, again: bool = False) -> AsyncGenerator[Lease]:
-        """Waits for a place, and holds it during the context.
+    async def take(self, *, again: bool = False) -> Lease:
+        """Waits for a place; it is to be given back with `leave`.
 
         Args:
             again: Whether this stream has had a place before, and so can wait for the next.
@@ -56,12 +55,13 @@ class Slots:
         lease = Lease(self._pass_on)
         self._leases[lease] = None
         self._balance()
-        try:
-            yield lease
-        finally:
-            del self._leases[lease]
-            self._asked.discard(lease)
-            self._give_back()
+        return lease
+
+    def leave(self, lease: Lease) -> None:
+        """Gives a place back."""
+        del self._leases[lease]
+        self._asked.discard(lease)
+        self._give_back()
 
     async def _turn(self, *, ask_after: float) -> None:
         loop = asyncio.get_running_loop()

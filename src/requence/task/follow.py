@@ -99,7 +99,7 @@ class Follow:
             self._answer()
 
     async def updates(
-        self, *, room: asyncio.Event | None = None, after: int | None = None, only_last: bool = False
+        self, *, room: asyncio.Event | None = None, after: int | None = None
     ) -> AsyncGenerator[list[Update]]:
         """Yields the updates up to the last, some at a time, on a stream of its own.
 
@@ -108,34 +108,54 @@ class Follow:
         Args:
             room: Set while the consumer can take more; default always.
             after: The position after which to begin; default at the beginning.
-            only_last: Whether only the last update is of use: the others are not made, which takes half the time.
 
         Raises:
             RequenceError: Following the task is not possible.
         """
-        context = Context.at_start(self._started.task_id, self._input)
-        report: Report | None = None
+        context, stream = Context.at_start(self._started.task_id, self._input), None
         if not self._stream_lost:
             stream = self._stream(EventLog(after), room)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
-                    if only_last and not _may_end_it(batch):
-                        context = context_after(batch, before=context)
-                        continue
                     updates, context = read_updates(batch, before=context)
-                    last = next((at for at, update in enumerate(updates) if self._ends_task(update)), None)
+                    last = self._last_of(updates)
                     if last != 0:
                         yield updates[:last]
                     if last is not None:
                         await self._settle_from(updates[last], whole=after is None)
                         yield [updates[last]]
                         return
-            report = stream.ended_with
-        if report is None:
-            report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
-        update = last_update(await self._finally(report), context)
+        update = await self._last_by_asking(stream, context)
         await self._settle_from(update, whole=after is None)
         yield [update]
+
+    async def _read_to_the_end(self) -> None:
+        """Settles from a stream of its own; its updates are not made, which takes half the time."""
+        context, stream = Context.at_start(self._started.task_id, self._input), None
+        if not self._stream_lost:
+            stream = self._stream(EventLog(), None)
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    if not _may_end_it(batch):
+                        context = context_after(batch, before=context)
+                        continue
+                    updates, context = read_updates(batch, before=context)
+                    last = self._last_of(updates)
+                    if last is not None:
+                        await self._settle(self._last or updates[last])
+                        return
+        await self._settle(self._last or await self._last_by_asking(stream, context))
+
+    def _last_of(self, updates: list[Update]) -> int | None:
+        """Returns which of some updates is the last of the task, if one is."""
+        return next((at for at, update in enumerate(updates) if self._ends_task(update)), None)
+
+    async def _last_by_asking(self, stream: EventStream[Report] | None, context: Context) -> Update:
+        """Returns the last update that the service's report stands for, where no stream shows it."""
+        report = None if stream is None else stream.ended_with
+        if report is None:
+            report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
+        return last_update(await self._finally(report), context)
 
     def tell(self, callbacks: Callbacks) -> None:
         """Has each update given to the callback `on_update`, from now to the end."""
@@ -174,11 +194,6 @@ class Follow:
             self._fail(error)
         elif self._endings and self._outcome is None:
             self._watch()  # what tells the updates has fallen behind
-
-    async def _read_to_the_end(self) -> None:
-        async with aclosing(self.updates(only_last=True)) as batches:
-            async for _ in batches:
-                pass
 
     def _answer(self) -> None:
         """Sets all outcomes that somebody waits for."""
