@@ -99,12 +99,18 @@ class _Encoder:
             encoded = {}
             for key, item in cast("Mapping[object, object]", value).items():
                 name = self._key(key)
+                if _is_plain(item):  # without a frame of its own, as below: most of an input is
+                    encoded[name] = item
+                    continue
                 self._trail.append(name)
                 encoded[name] = self.encode(item)
                 self._trail.pop()
         elif isinstance(value, list | tuple):
             encoded = []
             for index, item in enumerate(cast("Sequence[object]", value)):
+                if _is_plain(item):
+                    encoded.append(item)
+                    continue
                 self._trail.append(index)
                 encoded.append(self.encode(item))
                 self._trail.pop()

@@ -248,8 +248,11 @@ class Run:
 
     async def _begin(self) -> None:
         beginning = self._beginning()
-        with starts().under_way(self), LongWait(self._describe_start).waiting():
+        long_wait = LongWait(self._describe_start)
+        long_wait.begin()
+        with starts().under_way(self):
             await beginning.run()
+        long_wait.end()
         if isinstance(self.start.error, RequenceError) and isinstance(self.of, Order):
             self.of = replace(self.of, input=None)  # it may be large, and is of no more use
             starts().has_failed(self, self.start.error)
