@@ -17,6 +17,7 @@ from tests.scripted_server import (
     Call,
     Gate,
     Lose,
+    Operation,
     ScriptedServer,
     Step,
     Stream,
@@ -304,6 +305,23 @@ def test_the_acknowledgement(server: ScriptedServer, answer: Step) -> None:
         server.always("ack", Answer(200))
         assert task.sync.result.result == "done"
     assert {call.path for call in server.calls("ack")} == {"/api/task/ack/task-1"}  # for no other task
+
+
+@pytest.mark.parametrize("fault", ["ack", "get"])
+def test_an_end_that_could_not_be_learnt_is_tried_again(
+    server: ScriptedServer, shared: Client, fault: Operation
+) -> None:
+    """It was only asked for, and the service tells how it was only after the delivery, which cannot be confirmed."""
+    server.script("get", report("awaiting_delivery"))
+    server.always("get", report("successful", result=7))
+    server.always(fault, Answer(403, "not now"))
+    task = Task("t", require_ack=True, client=shared)
+    for _ in range(2):
+        with pytest.raises(AckFailedError if fault == "ack" else TaskException, match="not now"):
+            task.sync.wait(10)
+    server.always("ack", Answer(200))
+    server.always("get", report("successful", result=7))
+    assert task.sync.wait(10).result == 7
 
 
 def test_a_task_whose_start_was_answered_by_nobody(server: ScriptedServer, shared: Client) -> None:

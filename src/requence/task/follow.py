@@ -259,6 +259,7 @@ class Follow:
             _settling.discard(task)
             error = _cut_off() if task.cancelled() else task.exception()
             if error is not None:
+                self._watching = None  # else who asks again would wait for what was told already
                 self._fail(error)
 
         task = asyncio.create_task(settling, name=f"settle {self._started.task_id}")
