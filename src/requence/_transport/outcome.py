@@ -69,8 +69,12 @@ class Outcome(Generic[T]):
     def on_done(self, call: Callable[[], object]) -> None:
         """Has something called when it comes, on the thread that sets it; now if it has come."""
         self._waiters.append(call)
-        if self.is_done:
-            self._finish()
+        if self.is_done:  # maybe only just now: then either side may have it, and here only this one is ours
+            try:
+                self._waiters.remove(call)
+            except ValueError:
+                return
+            call()
 
     def forget(self, call: Callable[[], object]) -> None:
         """Takes an `on_done` back."""
@@ -119,9 +123,12 @@ class Outcome(Generic[T]):
 
     def _finish(self) -> None:
         self.is_done = True
-        with suppress(IndexError):
-            while True:
-                self._waiters.pop(0)()
+        while self._waiters:
+            try:
+                call = self._waiters.pop(0)
+            except IndexError:  # it was forgotten meanwhile
+                return
+            call()
 
 
 class SharedOutcome(Outcome[T]):
@@ -163,8 +170,10 @@ class _Alarm:
             asyncio.get_running_loop().call_soon(self._ring, loop)
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        with suppress(RuntimeError):  # the loop was closed (its `asyncio.run` ended): nobody waits there
+        try:
             loop.call_soon_threadsafe(self._wake_all)
+        except RuntimeError:  # the loop was closed (its `asyncio.run` ended): nobody waits there
+            self._to_wake.clear()  # else these keep the loop, and so this alarm, for ever
 
     def _wake_all(self) -> None:
         self._rung = False  # before looking: what comes from now on rings again
