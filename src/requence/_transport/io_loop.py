@@ -176,10 +176,10 @@ class IOThread:
         """
         self._posted.append((function, copy_context()))
         if not self._rung:
-            self._rung = True
             try:
+                self._rung = True
                 self.loop.call_soon_threadsafe(self._take_posted)
-            except RuntimeError:
+            except BaseException:  # also Ctrl-C, after which nobody would ring any more
                 self._rung = False
                 raise
 
