@@ -14,6 +14,7 @@ from tests.scripted_server import (
     Stream,
     end,
     event,
+    started,
 )
 from tests.stream.a_log import FIRST, LAST, LOG, NODE, SECOND, positions
 
@@ -105,6 +106,25 @@ async def test_a_handle_that_is_dropped_closes_the_shared_stream(server: Scripte
     gc.collect()
     await server.until(lambda: server.calls("watch")[0].left)
     assert "abort" not in server.operations
+
+
+@pytest.mark.parametrize("limit", [0.1, None], ids=["wait(0.1)", "result"])
+async def test_a_handle_that_is_dropped_before_the_task_was_started_is_not_followed(
+    server: ScriptedServer, limit: float | None
+) -> None:
+    gate = Gate()
+    server.script("finalize", Answer(200, started(server, "task-1").body, when=gate))
+    server.always("watch", Stream([FIRST, LAST]))
+    task = Task("t", client=server.client)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(task.wait(limit), 0.1 if limit is None else 10)
+    start = task._run.start
+    del task
+    gc.collect()
+    gate.open()
+    await start.wait()
+    assert (await Task("t", client=server.client).result).task_id == "task-2"
+    assert [call.path.partition("?")[0] for call in server.calls("watch")] == ["/follow-here/task-2"]
 
 
 async def test_whoever_waits_keeps_the_handle(server: ScriptedServer) -> None:

@@ -20,7 +20,7 @@ from requence._transport.io_loop import IOThread
 from requence._transport.io_thread import io_thread
 from requence._transport.outcome import SharedOutcome
 from requence._transport.started import Started
-from requence.exceptions import ForkedHandleError, RequenceError, TaskWaitTimeout
+from requence.exceptions import ForkedHandleError, RequenceError, TaskWaitTimeout, UsageError
 from requence.task.callbacks import Callbacks
 from requence.task.feed import Feed
 from requence.task.order import Order
@@ -242,6 +242,8 @@ class Run:
     def _release(self) -> None:
         if isinstance(self.of, Order) or self._begun is not None:  # a start may be about to begin
             self._beginning().abandon()
+        if self._ending is not None:  # maybe not begun to be followed yet, and then it never is
+            self._ending.fail(UsageError("The task is followed no more: its handle has gone"))
         if self._follow is not None:
             self._follow.release()
         if self._long_wait is not None:
@@ -287,6 +289,8 @@ class Run:
 
     def _await_end(self, ending: SharedOutcome[TaskResult]) -> None:
         """Has the end of the task told, now that it was started. On the I/O thread."""
+        if ending.is_done:  # the handle has gone, and nobody waits any more
+            return
         try:
             follow = self._followed()
         except Exception as error:
