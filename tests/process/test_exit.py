@@ -46,6 +46,15 @@ SCRIPTS = {
         updates = iter(task.sync.updates)
         print(next(updates).type)
         """,
+    "after a wait that was given up": """
+        from requence.task import Task, TaskWaitTimeout
+
+        task = Task("note", {"from": "after a wait that was given up"}, on_update=lambda update: None)
+        try:
+            task.sync.wait(0.2)
+        except TaskWaitTimeout:
+            pass
+        """,
     "at the end of a daemon thread's life": """
         import threading
         from requence.task import Task

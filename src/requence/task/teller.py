@@ -23,7 +23,8 @@ class Teller:
 
     Attributes:
         released: Done when the stream is of no more use to waiters: the callback has fallen behind the updates,
-            and the stream waits for it; or the outcome is known; or the stream has failed.
+            and the stream waits for it; or the outcome is known; or the stream has failed. Cancelled as the
+            process ends, when nobody shall begin another stream.
     """
 
     def __init__(
@@ -54,6 +55,9 @@ class Teller:
             _log.error("on_update is given no more updates of task %s: %s", self._task_id, error)
         except RuntimeError as error:
             _log.warning("on_update cannot be called any more for task %s: %s", self._task_id, error)
+        except asyncio.CancelledError:
+            self.released.cancel()
+            raise
         finally:
             self._feed.close()
             self.release()
