@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -391,14 +391,20 @@ async def test_an_iteration_says_it_once(
     )
 
 
+@pytest.mark.parametrize("wait", ["task.task_id", "task.result", "task.wait(1000)"])
 async def test_a_start_that_takes_long_says_where_it_goes(
-    server: ScriptedServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    server: ScriptedServer, clock: FakeClock, caplog: pytest.LogCaptureFixture, wait: str
 ) -> None:
     caplog.set_level(logging.INFO, "requence")
     gate = Gate()
     server.always("prepare", Answer(503, when=gate))
     task = Task("t", client=slow(server, retries=0))
-    waiting = asyncio.ensure_future(task.task_id)
+    ways: dict[str, Callable[[], Awaitable[object]]] = {
+        "task.task_id": lambda: task.task_id,
+        "task.result": lambda: task.result,
+        "task.wait(1000)": lambda: task.wait(1000),
+    }
+    waiting = asyncio.ensure_future(ways[wait]())
     await server.until(lambda: server.operations == ["prepare"])
     await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
     gate.open()
@@ -407,3 +413,22 @@ async def test_a_start_that_takes_long_says_where_it_goes(
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
         f"Waiting for 30 seconds now for the start of a task of 't' at {server.url}"
     ]
+
+
+async def test_of_a_wait_that_was_given_up_nothing_is_said(
+    server: ScriptedServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "requence")
+    gate = Gate()
+    server.always("watch", Stream([FIRST, gate, LAST]))
+    task = Task("t", client=slow(server))
+    waiting = asyncio.ensure_future(task.result)
+    await server.until(lambda: len(server.calls("watch")) == 1)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    for _ in range(2):
+        await asyncio.to_thread(clock.skip_to_timer, 29, 30.5)
+    waiting = asyncio.ensure_future(task.result)
+    gate.open()
+    assert (await waiting).result == "done"
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == []

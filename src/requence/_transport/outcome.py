@@ -48,6 +48,11 @@ class Outcome(Generic[T]):
         """The value, or None if it has not come or is an error."""
         return self._value if self.is_done and self.error is None else None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for it, or are to be called when it comes."""
+        return len(self._waiters)
+
     def set(self, value: T) -> None:
         """Makes it a value, if it has not come yet."""
         if not self.is_done:

@@ -265,7 +265,13 @@ class Run:
             self._followed().tell(callbacks)
 
     def _describe_start(self) -> str | None:
-        return self.describe("the start") if self.start.is_waited_for else None
+        ending = self._ending
+        is_waited_for = self.start.is_waited_for or (ending is not None and ending.waiting)
+        return self.describe("the start") if is_waited_for else None
+
+    def _describe_result(self) -> str | None:
+        ending = self._ending  # of those who wait for it, one is the sign of life itself, which ends with it
+        return self.describe("the result") if ending is not None and ending.waiting > 1 else None
 
     def _beginning(self) -> Start | Attached:
         """Returns what starts the task; at the first call, on the I/O thread, the HTTP libraries are imported."""
@@ -297,7 +303,7 @@ class Run:
             ending.fail(error)
             return
         if self._long_wait is None:
-            self._long_wait = LongWait(lambda: self.describe("the result"))
+            self._long_wait = LongWait(self._describe_result)
         self._long_wait.begin()
         ending.on_done(self._long_wait.end)
         follow.tell_end(ending)
