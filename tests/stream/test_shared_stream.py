@@ -311,7 +311,7 @@ def test_the_acknowledgement(server: ScriptedServer, answer: Step) -> None:
 def test_an_end_that_could_not_be_learnt_is_tried_again(
     server: ScriptedServer, shared: Client, fault: Operation
 ) -> None:
-    """It was asked for, and the service tells how the task ended only after the delivery, which must be confirmed."""
+    """It was asked for, and the service tells only after the delivery how it was, which cannot be confirmed."""
     server.script("get", report("awaiting_delivery"))
     server.always("get", report("successful", result=7))
     server.always(fault, Answer(403, "not now"))

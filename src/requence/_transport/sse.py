@@ -15,8 +15,8 @@ __all__ = ["EventTooLargeError", "SSEParser", "ServerSentEvent"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK_LINE = b"\n\n"
-# What nearly all services send. A whole event, from the start of the text or behind a blank line. Whether it is there
-# is looked at behind the first literal: only what begins with one is found fast in text that has nothing of the kind.
+# What nearly all services send. A whole event, from the start of the text or behind a blank line. Whether it is
+# there is looked at behind a literal: only what begins with one is found fast in text that has nothing like it.
 _PLAIN_EVENT = re.compile(r"id:(?:(?<=\n\nid:)|(?<=\Aid:)) ?([0-9]+)\nevent: ?([A-Za-z]+)\ndata: ?(.*)\n\n")
 _RETRY_DIGITS = 9  # a pause of more than eleven days is a mistake, not a wish
 
