@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from requence.task import Context
+from requence.task.persistent import PersistentMap
 from requence.task.reading import context_after, read_update, read_updates
 from requence.task.updates import BaseUpdate, Update
 
@@ -99,6 +100,19 @@ def test_contexts_are_made_in_any_thread_while_the_log_goes_on() -> None:
         thread.join(30)
     assert found == {0: list(range(1, 2001)), 1: list(range(1, 2001))}
     assert dict(waiting[41].context.node_data) == {f"n{n}": n for n in range(42)}
+
+
+def test_contexts_that_are_asked_for_add_nothing_to_what_they_share() -> None:
+    """Else two threads that ask for them at the same time would get into each other's way, in the first batch too."""
+    context = start()
+    for begin in range(0, 150, 50):
+        events = [(n, "nodeUpdate", {"node": {"alias": f"n{n}"}}) for n in range(begin, begin + 50)]
+        updates, context = read_updates(copied(events), before=context)
+        shared = cast("PersistentMap[Any]", context.node_data)
+        for update in updates:
+            nodes = cast("PersistentMap[Any]", update.context.node_data)
+            assert nodes._keys is shared._keys
+        assert len(shared._keys) == len(shared._numbers) == begin + 50
 
 
 def test_an_update_that_is_kept_keeps_its_own_context() -> None:

@@ -43,14 +43,15 @@ class PersistentMap(Mapping[str, V]):
     def with_item(self, key: str, value: V) -> PersistentMap[V]:
         """Returns a version with one item more, or with another value of it.
 
-        In one thread at a time, but for items that an earlier call has given to a version of the same keys.
+        In one thread at a time, but for items that an earlier call has given to a version of the same keys: those
+        add nothing to what versions share. The first version shares its keys as well, so that this holds from it on.
         """
         other: PersistentMap[V] = self.__new__(type(self))
         other._keys, other._numbers = self._keys, self._numbers
         other._size, other._root, other._height = self._size, self._root, self._height
         number = self._numbers.get(key)
         if number is None or number > self._size:
-            if not self._size or self._size != len(self._keys):  # keys of another version are not ours
+            if self._size != len(self._keys):  # keys of another version are not ours
                 other._keys = self._keys[: self._size]
                 other._numbers = {known: number for number, known in enumerate(other._keys)}
             number = self._size
