@@ -219,6 +219,22 @@ async def test_a_clock_that_is_wrong_hides_no_end(server: ScriptedServer, clock:
     assert (await waiting).result == 7
 
 
+async def test_what_comes_with_the_last_end_says_nothing_of_the_next_stream(
+    server: ScriptedServer, shared: Client, clock: FakeClock
+) -> None:
+    """Else the end of a later task would count as certain to be seen, where that stream begins too late for it."""
+    log = b"".join([*whole("task-1", 1, 1), *whole("other", 4, 2)])
+    server.script("watch-all", Stream([log], end="open"))
+    first = Task("t", client=shared)
+    assert (await first.result).result == 1
+    late = format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)
+    server.script("prepare", Answer(200, prepared(server, "task-2").body, {"Date": late}))
+    server.always("get", report("successful", result=7))
+    waiting = asyncio.ensure_future(Task("t", client=shared).result)
+    await asyncio.to_thread(clock.skip_to_timer, 9.9, 10.1)
+    assert (await asyncio.wait_for(waiting, 10)).result == 7
+
+
 def test_the_service_answers_while_only_the_stream_is_away(server: ScriptedServer) -> None:
     """As with a stream for each: that is contact, and who asks learns the end."""
     server.always("watch-all", Answer(503))

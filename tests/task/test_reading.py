@@ -103,7 +103,7 @@ def test_contexts_are_made_in_any_thread_while_the_log_goes_on() -> None:
 
 
 def test_contexts_that_are_asked_for_add_nothing_to_what_they_share() -> None:
-    """Else two threads that ask for them at the same time would get into each other's way, in the first batch too."""
+    """Else two threads that ask for them at the same time would get into each other's way."""
     context = start()
     for begin in range(0, 150, 50):
         events = [(n, "nodeUpdate", {"node": {"alias": f"n{n}"}}) for n in range(begin, begin + 50)]

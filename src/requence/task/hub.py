@@ -175,11 +175,14 @@ class Hub(Observer):
             "watching all tasks (shared_stream=True)",
             lambda position: self._api.watch_all_request(since=text, last_position=position),
         )
+        log = self._log
         try:
-            stream = EventStream[None](self._api, watched, ask=self._reach, log=self._log, observer=self)
+            stream = EventStream[None](self._api, watched, ask=self._reach, log=log, observer=self)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     for event in batch:
+                        if self._log is not log:  # the last seat was given up, by the event before
+                            return
                         self._take(event)
         except Exception as error:  # one of ours or not, nobody must wait for ever
             self._tried.set()

@@ -43,8 +43,8 @@ class PersistentMap(Mapping[str, V]):
     def with_item(self, key: str, value: V) -> PersistentMap[V]:
         """Returns a version with one item more, or with another value of it.
 
-        In one thread at a time, but for items that an earlier call has given to a version of the same keys: those
-        add nothing to what versions share. The first version shares its keys as well, so that this holds from it on.
+        In one thread at a time, but for items that an earlier call has given to a version of the same keys. Those
+        add nothing to what versions share; an empty version shares, too, so that this holds from the first on.
         """
         other: PersistentMap[V] = self.__new__(type(self))
         other._keys, other._numbers = self._keys, self._numbers
