@@ -107,7 +107,7 @@ def test_contexts_that_are_asked_for_add_nothing_to_what_they_share() -> None:
     context = start()
     for begin in range(0, 150, 50):
         events = [(n, "nodeUpdate", {"node": {"alias": f"n{n}"}}) for n in range(begin, begin + 50)]
-        updates, context = read_updates(copied(events), before=context)
+        updates, context = read_updates(events, before=context)
         shared = cast("PersistentMap[Any]", context.node_data)
         for update in updates:
             nodes = cast("PersistentMap[Any]", update.context.node_data)

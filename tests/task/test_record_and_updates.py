@@ -322,6 +322,7 @@ def test_hasattr_and_getattr_work() -> None:
     assert hasattr(update, "data")
     assert hasattr(update, "taskId")
     assert not hasattr(update, "reason")
+    assert not hasattr(update, "")
     assert not hasattr(update, "Type")
     assert not hasattr(update, "__html__")
     assert getattr(update, "reason", "default") == "default"

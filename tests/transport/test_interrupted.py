@@ -50,6 +50,7 @@ def test_a_start_that_is_interrupted_is_in_the_way_of_none_later(server: Scripte
     Task("t", client=server.client).sync.id  # noqa: B018 (from now on the thread is there)
     codes = IOThread._post.__code__, _ringing()
     kept = list[Task]()  # since the end of a handle is another way there
+    line = 0
     for line in count(1):
         if not is_interrupted(lambda: kept.append(Task("t", client=server.client)), codes, line=line):
             break
@@ -59,6 +60,7 @@ def test_a_start_that_is_interrupted_is_in_the_way_of_none_later(server: Scripte
 
 
 def test_a_wait_that_is_interrupted_as_it_begins_can_be_repeated(server: ScriptedServer) -> None:
+    line = 0
     for line in count(1):
         task = Task("t", client=server.client)
         task.sync.id  # noqa: B018

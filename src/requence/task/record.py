@@ -81,7 +81,7 @@ class Record(_Mapping):
     if not TYPE_CHECKING:  # checkers know the fields from the annotations, and shall report misspelt ones
 
         def __getattr__(self, name: str) -> Any:
-            if name[0] == "_":  # libraries look for such names often, and in half-made objects
+            if name[:1] == "_":  # libraries look for such names often, and in half-made objects
                 raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)
             try:
                 return self[name]

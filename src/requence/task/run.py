@@ -144,7 +144,7 @@ class Run:
         io, ending = self.io, self._ending
         if ending is None or ending.error is not None:
             self.start.is_asked = True
-            ending = SharedOutcome()
+            ending = SharedOutcome[TaskResult]()
             io.call(partial(self.start.on_done, partial(self._await_end, ending)))
             self._ending = ending  # not before: Ctrl-C may hit, and the next wait would be for nothing
         return ending
