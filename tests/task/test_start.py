@@ -474,6 +474,22 @@ async def check_not_understood(server: ScriptedServer, text: str) -> TaskExcepti
 # Aborting before, during and after
 
 
+async def test_an_abort_comes_before_an_answer_that_is_found_with_it(server: ScriptedServer) -> None:
+    gate, busy = Gate(), threading.Event()
+    server.script("prepare", Answer(200, prepared(server, "task-1").body, when=gate))
+    task = Task("my-template", client=server.client)
+    await server.until(lambda: len(server.calls("prepare")) == 1)
+    io_thread().loop.call_soon_threadsafe(busy.wait, 10)
+    operation = task.abort("changed my mind")
+    gate.open()
+    await asyncio.sleep(0.1)  # so that both are there when it looks
+    busy.set()
+    await operation
+    with pytest.raises(TaskAbortedError):
+        await task.task_id
+    assert "finalize" not in server.operations
+
+
 async def test_an_abort_before_prepare_is_answered_prevents_the_start(server: ScriptedServer) -> None:
     gate = Gate()
 

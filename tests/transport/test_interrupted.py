@@ -48,6 +48,7 @@ def is_interrupted(work: Callable[[], object], codes: tuple[CodeType, ...], *, l
 
 def test_a_start_that_is_interrupted_is_in_the_way_of_none_later(server: ScriptedServer) -> None:
     Task("t", client=server.client).sync.id  # noqa: B018 (from now on the thread is there)
+    requence.flush(10)  # what other tests have left
     codes = IOThread._post.__code__, _ringing()
     kept = list[Task]()  # since the end of a handle is another way there
     line = 0

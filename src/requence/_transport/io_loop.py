@@ -185,10 +185,13 @@ class IOThread:
 
     def _take_posted(self) -> None:
         self._rung = False  # before looking: what comes from now on rings again
-        with contextlib.suppress(IndexError):
-            while True:
-                function, context = self._posted.popleft()
-                self.loop.call_soon(function, context=context)
+        for _ in range(len(self._posted)):
+            function, context = self._posted.popleft()
+            # At once, not in the loop's next round: an abort comes before an answer that the loop finds with it.
+            try:
+                context.run(function)
+            except Exception as error:
+                self.loop.call_exception_handler({"message": f"{function!r} has failed", "exception": error})
 
     def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Registers what to close before the loop ends; the last registered is closed first."""
