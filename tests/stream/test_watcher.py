@@ -7,6 +7,7 @@ import gc
 import logging
 import pickle
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -426,6 +427,8 @@ def test_several_iterations_acknowledge_once(server: ScriptedServer) -> None:
         threads = [threading.Thread(target=next, args=(iteration,)) for iteration in iterations]
         for thread in threads:
             thread.start()
+        while len(watcher._watching.broadcast._inboxes) < 3:  # who comes later gets only what nobody has taken
+            time.sleep(0.001)
         gate.open()
         for thread in threads:
             thread.join()
