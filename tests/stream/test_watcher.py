@@ -427,7 +427,9 @@ def test_several_iterations_acknowledge_once(server: ScriptedServer) -> None:
         threads = [threading.Thread(target=next, args=(iteration,)) for iteration in iterations]
         for thread in threads:
             thread.start()
-        while len(watcher._watching.broadcast._inboxes) < 3:  # who comes later gets only what nobody has taken
+        while (
+            len(watcher._watching.broadcast._inboxes) < 3
+        ):  # who comes later gets only what nobody has taken
             time.sleep(0.001)
         gate.open()
         for thread in threads:
