@@ -36,7 +36,7 @@ PAYLOADS = st.fixed_dictionaries(
 NAMES = st.sampled_from(
     ["taskStart", "nodeStart", "nodeUpdate", "nodeError", "nodeEnd", "taskEnd", "newKind"]
 )
-EVENTS = st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 99)), NAMES, PAYLOADS), max_size=40)
+EVENTS = st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 99)), NAMES, PAYLOADS), max_size=15)
 
 
 def start() -> Context:
