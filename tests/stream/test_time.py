@@ -87,14 +87,16 @@ def test_a_node_that_is_silent_for_two_hours(server: ScriptedServer, clock: Fake
     """Without any comment a silent connection may be dead, so it is renewed; the task is followed all the same."""
     gate = Gate()
     server.script("watch", Stream([FIRST], end="open"), *[Stream(end="open")] * 23, Stream([gate, LAST]))
-    waiting = Waiting(lambda: Task("t", client=server.client).sync.result.result)
+    updates = iter(Task("t", client=server.client).sync.updates)
+    assert next(updates).position == 1  # so the first connection has brought something before the clock moves
+    waiting = Waiting(lambda: [update.type for update in updates])
     began = clock.now()
     for number in range(1, 25):
         wait_for_watches(server, number)
         clock.skip_to_timer(*SILENT)
     assert clock.now() - began >= 2 * HOUR - MINUTE
     gate.open()
-    assert waiting.end() == "done"
+    assert waiting.end() == ["taskEnd"]
     assert len(server.calls("watch")) == 25
     assert len(server.calls("get")) == 23  # after each connection that brought nothing
     assert {call.json.get("lastPosition") for call in server.calls("watch")[1:]} == {1}
