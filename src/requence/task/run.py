@@ -1,6 +1,6 @@
 """Everything that one handle does on the I/O thread: start the task, follow it, abort it, protect it.
 
-The faces (`handle`, `sync`) only hand these coroutines to the I/O thread and wait.
+The faces (`handle`, `sync`) wait for its two outcomes, `starting` and `ending`; the rest they hand to that thread.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _cut_off_starts() -> None:
 
 
 class Run:
-    """One task. Its coroutines run on the I/O thread; attributes may be read anywhere.
+    """One task. Its coroutines run on the I/O thread; attributes may be read, and outcomes waited for, anywhere.
 
     Attributes:
         of: What the caller asked for, or the task that the handle was attached to.

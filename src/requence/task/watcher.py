@@ -88,9 +88,8 @@ class TaskWatcher:
         types = _checked_types(only)
         token = find_access_token(access_token, client)
         io = io_thread()
-        from requence.task.callbacks import (
-            Callbacks,  # here, since they import asyncio, as the I/O thread does
-        )
+        # Here, since they import asyncio, as the I/O thread does.
+        from requence.task.callbacks import Callbacks
         from requence.task.watching import Watching
 
         callbacks = Callbacks(
