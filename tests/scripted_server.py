@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 from uuid import uuid4
 
 import pytest
@@ -207,6 +207,8 @@ class ScriptedServer:
         access_token: A token for it.
     """
 
+    _ports_used: ClassVar[set[int]] = set()
+
     def __init__(self, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         """Prepares a server.
 
@@ -312,8 +314,15 @@ class ScriptedServer:
             self._loop.close()
 
     async def _listen(self) -> int:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
-        return cast("int", self._listener.sockets[0].getsockname()[1])
+        # On a port of its own in this process: at the same address, "task-1" would be the same task for the SDK, which
+        # remembers what it has confirmed.
+        while True:
+            self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+            port = cast("int", self._listener.sockets[0].getsockname()[1])
+            if port not in self._ports_used:
+                self._ports_used.add(port)
+                return port
+            self._listener.close()
 
     async def _stop(self) -> None:
         listener, self._listener = self._listener, None
