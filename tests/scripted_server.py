@@ -314,8 +314,8 @@ class ScriptedServer:
             self._loop.close()
 
     async def _listen(self) -> int:
-        # On a port of its own in this process: at the same address, "task-1" would be the same task for the SDK, which
-        # remembers what it has confirmed.
+        # On a port of its own in this process: at the address of an earlier server, "task-1" would be that
+        # server's task for the SDK, which remembers what it has confirmed.
         while True:
             self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
             port = cast("int", self._listener.sockets[0].getsockname()[1])
