@@ -215,10 +215,11 @@ async def resume_ours(url: str) -> Resumed:
             terminal=frozenset({TERMINAL}),
         )
         stream: EventStream[None] = EventStream(api, watched, ask=not_over)
-        async for _, name, payload in stream.events():
-            got.events.append((name, json.dumps(payload)))
-            if name == TERMINAL:
-                return
+        async for batch in stream.batches():
+            for _, name, payload in batch:
+                got.events.append((name, json.dumps(payload)))
+                if name == TERMINAL:
+                    return
 
     await io_thread().run_async(follow)
     return got

@@ -49,9 +49,11 @@ __all__ = [
     "check_nothing_is_left",
     "end",
     "event",
+    "frame",
     "from_position",
     "observers",
     "prepared",
+    "prepared_for_files",
     "report",
     "reset",
     "started",
@@ -61,7 +63,20 @@ BEARER = "secret-of-the-scripted-server"
 PATIENCE = 10.0  # seconds after which what a test waits for will not happen any more
 
 Operation: TypeAlias = Literal[
-    "prepare", "finalize", "watch", "watch-all", "get", "ack", "abort", "protect", "unknown"
+    "prepare",
+    "finalize",
+    "watch",
+    "watch-all",
+    "get",
+    "ack",
+    "abort",
+    "protect",
+    "upload",
+    "register",
+    "send",
+    "download",
+    "download-stream",
+    "unknown",
 ]
 _BY_PREFIX: Mapping[str, Operation] = {
     "POST /api/task/prepare/": "prepare",
@@ -72,6 +87,11 @@ _BY_PREFIX: Mapping[str, Operation] = {
     "POST /api/task/abort/": "abort",
     "POST /api/task/protect/": "protect",
     "GET /api/task/": "get",
+    "POST /files-here/": "upload",
+    "GET /files-here/": "download",
+    "POST /streams-here/new/": "register",  # before the next, which begins it
+    "POST /streams-here/": "send",
+    "GET /streams-here/": "download-stream",
 }
 _USUAL: Mapping[str, dict[str, Any]] = {
     "taskStart": {"input": None},
@@ -110,6 +130,11 @@ class Call:
     def json(self) -> Any:
         """The body, decoded."""
         return json.loads(self.body)
+
+    @property
+    def mime(self) -> str:
+        """The media type of the body."""
+        return self.headers.get("content-type", "")
 
 
 class Gate:
@@ -205,6 +230,7 @@ class ScriptedServer:
     Attributes:
         url: The API's base URL.
         access_token: A token for it.
+        contents: What was uploaded, by the last part of its URL.
     """
 
     _ports_used: ClassVar[set[int]] = set()
@@ -227,6 +253,7 @@ class ScriptedServer:
         self._script: dict[Operation, deque[Step]] = {}
         self._always: dict[Operation, Step] = {}
         self._tasks_made = 0
+        self.contents: dict[str, bytes] = {}
         self._faults: list[BaseException] = []
         self._loop = asyncio.new_event_loop()
         self._listener: asyncio.Server | None = None
@@ -387,7 +414,7 @@ class ScriptedServer:
         queue = self._script.get(operation)
         step = queue.popleft() if queue else self._always.get(operation, self._as_usual)
         if not (isinstance(step, Lose) and step.before_body):
-            call.body = await reader.readexactly(int(headers.get("content-length", "0")))
+            call.body = await _read_body(reader, headers)
         with self._changed:
             self._calls.append(call)
             self._changed.notify_all()
@@ -457,6 +484,16 @@ class ScriptedServer:
             writer.write(b"0\r\n\r\n")
             await writer.drain()
 
+    def _kept(self, call: Call) -> str:
+        name = f"content-{len(self.contents)}"
+        self.contents[name] = call.body
+        return f"{self.url.removesuffix('/api')}/files-here/{name}"
+
+    def _announced(self) -> str:
+        name = f"content-{len(self.contents)}"
+        self.contents[name] = b""
+        return f"{self.url.removesuffix('/api')}/streams-here/{name}"
+
     def _as_usual(self, call: Call) -> Answer | Stream:
         """Answers like a service whose tasks succeed at once."""
         last = call.path.rpartition("/")[2]
@@ -472,6 +509,20 @@ class ScriptedServer:
                 return Stream(end="open")
             case "get":
                 return report("running")
+            case "upload":
+                return Answer(200, {"url": self._kept(call), "mime": call.mime, "size": len(call.body)})
+            case "register":
+                return Answer(200, {"url": self._announced(), "mime": call.mime})
+            case "send" | "download" | "download-stream" if last not in self.contents:
+                return Answer(404, "there is no such content")
+            case "send":
+                self.contents[last] = call.body
+                return Answer(200)
+            case "download":
+                return Answer(200, self.contents[last], {"Content-Type": "application/octet-stream"})
+            case "download-stream":
+                whole = frame(0, self.contents[last]) + frame(1, b"")
+                return Answer(200, whole, {"x-requence-stream-protocol": "framed"})
             case "unknown":
                 return Answer(404, "there is no such path")
             case _:
@@ -482,6 +533,17 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'As Scripted')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        return await reader.readexactly(int(headers.get("content-length", "0")))
+    body = bytearray()
+    while size := int((await reader.readuntil(b"\r\n")).strip(), 16):
+        body += await reader.readexactly(size)
+        await reader.readexactly(2)
+    await reader.readuntil(b"\r\n")
+    return bytes(body)
 
 
 async def _closed_by_client(reader: asyncio.StreamReader) -> None:
@@ -511,6 +573,21 @@ def started(server: ScriptedServer, task_id: str, **more: Any) -> Answer:
     root = server.url.removesuffix("/api")
     urls = {"watch": f"{root}/follow-here/{task_id}?key=%2F2", "show": f"{root}/page/{task_id}"}
     return Answer(200, {"taskId": task_id, "urls": urls} | more)
+
+
+def prepared_for_files(server: ScriptedServer, task_id: str, **limits: int) -> Answer:
+    """The answer to prepare of a service that takes files and streams, with these limits if there are any."""
+    root = server.url.removesuffix("/api")
+    urls = {
+        "uploadUrl": f"{root}/files-here/for/{task_id}",
+        "streamUrl": f"{root}/streams-here/new/{task_id}",
+    }
+    return prepared(server, task_id, fileUrls=urls, **({"limits": limits} if limits else {}))
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    """Returns one frame of a framed stream."""
+    return bytes([kind]) + len(payload).to_bytes(4, "big") + payload
 
 
 def report(status: str, **more: Any) -> Answer:

@@ -69,11 +69,23 @@ PUBLIC: dict[str, list[str]] = {
         "UnknownUpdate",
         "Update",
     ],
+    "requence.files": [
+        "ClaimCheck",
+        "FileUnavailableError",
+        "RequenceCallback",
+        "RequenceFile",
+        "RequenceStream",
+        "RequenceStreamTruncatedError",
+    ],
+    "requence.requence_file": ["RequenceFile"],
+    "requence.requence_stream": ["RequenceStream"],
     "requence.exceptions": [
         "AckFailedError",
         "ConfigurationError",
+        "FileUnavailableError",
         "ForkedHandleError",
         "RequenceError",
+        "RequenceStreamTruncatedError",
         "RequenceUnreachableException",
         "StartUncertainError",
         "StreamEventTooLarge",
@@ -109,7 +121,16 @@ PUBLIC: dict[str, list[str]] = {
 
 # Modules that users import; where one is loaded it is an attribute of its package.
 PUBLIC_MODULES = {
-    "requence": {"cli", "exceptions", "local", "service", "task"},
+    "requence": {
+        "cli",
+        "exceptions",
+        "files",
+        "local",
+        "requence_file",
+        "requence_stream",
+        "service",
+        "task",
+    },
     "requence.task": {"aio", "updates"},
 }
 

@@ -16,7 +16,7 @@ __all__ = ["Client", "__version__", "configure", "flush"]
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *(name for name in ("exceptions", "local", "task") if name in globals())]
+    return [*__all__, *(name for name in ("exceptions", "files", "local", "task") if name in globals())]
 
 
 def __getattr__(name: str) -> object:

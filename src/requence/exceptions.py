@@ -8,6 +8,8 @@ RequenceError                            .message .hint
 ├ TaskWaitTimeout (TimeoutError)         the wait is over, the task still runs
 ├ RequenceUnreachableException           .status
 │ └ StreamInterruptedError               .position
+├ FileUnavailableError                   .status_code: the service does not give the content of a file
+├ RequenceStreamTruncatedError           .reason: the sender of a stream broke off
 └ TaskException                          .task_id .task_url .task_template .status_code .result
   ├ TaskRefusedError                     not accepted: input or template
   ├ UnauthorizedError                    the service does not take the token
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AckFailedError",
     "ConfigurationError",
+    "FileUnavailableError",
     "ForkedHandleError",
     "RequenceError",
+    "RequenceStreamTruncatedError",
     "RequenceUnreachableException",
     "StartUncertainError",
     "StreamEventTooLarge",
@@ -162,6 +166,34 @@ class StreamInterruptedError(RequenceUnreachableException):
         self.position = position
 
 
+class FileUnavailableError(RequenceError):
+    """The service does not give the content that a task refers to.
+
+    Attributes:
+        status_code: The HTTP status of its answer, or None if there was none that counts.
+    """
+
+    status_code: int | None
+
+    def __init__(self, message: str, *, status_code: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status_code = status_code
+
+
+class RequenceStreamTruncatedError(RequenceError):
+    """A stream ended before its end: who sent it broke off, or the connection did.
+
+    Attributes:
+        reason: What the sender said, or None.
+    """
+
+    reason: str | None
+
+    def __init__(self, message: str, *, reason: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
 class TaskException(RequenceError):  # noqa: N818 (documented name)
     """Something is wrong with a task; the subclasses say what.
 
@@ -171,7 +203,8 @@ class TaskException(RequenceError):  # noqa: N818 (documented name)
         task_template: The name of the task's template, if it is known.
         status_code: The HTTP status of the answer that caused the error, if there was one.
         result: The `TaskResult`, as the service sent it, if the task succeeded and only what came after that did
-            not: its result could not be decoded, or its delivery not be confirmed. Else None.
+            not: a part of its result could not be fetched, it could not be decoded, or its delivery not be
+            confirmed. Else None.
     """
 
     task_id: str | None

@@ -6,21 +6,20 @@ answer; the one HTTP session sends it. So every request goes one way, and what t
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 import msgspec
 
 from requence._client import Client
+from requence._references import has_references
 from requence._token import AccessToken
 from requence._transport.answers import http_scheme, optional_text, parsed, required_text
 from requence._transport.refusals import readable, refusal
-from requence._transport.retry import CALLS, http_date, is_not_processed, is_transient, retry_after
+from requence._transport.repeat import pause, repeated, unreachable, wanted_pause
+from requence._transport.retry import http_date, is_not_processed, is_transient
 from requence._transport.session import Answer, LostConnectionError, Request, session
 from requence._transport.slots import Slots
 from requence._transport.started import Started
@@ -43,11 +42,10 @@ from requence_api.models import (
 )
 from requence_api.types import UNSET, Unset
 
-__all__ = ["Api", "LostAnswerError", "Prepared", "Report", "unreachable"]
-
-_logger = logging.getLogger("requence.transport")
+__all__ = ["Api", "LostAnswerError", "Prepared", "Report"]
 
 _NONE: Mapping[str, str] = {}
+_LARGEST_PAYLOAD = 4 * 2**20  # bytes, where the service names no other limit
 _SECRET_LENGTH = 8  # a shorter bearer is no secret, and may be part of any word
 
 
@@ -66,17 +64,31 @@ class Prepared:
         finalize_url: Where to start it; to be used whole.
         branch: The branch it is on.
         at: When the service answered by its own clock, in whole seconds; None if it does not say.
+        upload_url: Where files of its input go; None if it takes none.
+        stream_url: Where streams of its input are announced; None if it takes none.
+        max_payload_size: The bytes that the request to start it may have before values are uploaded apart from
+            it; None for no limit.
+        max_file_size: The bytes that a file or stream may have; None if the service does not say.
     """
 
     task_id: str
     finalize_url: str
     branch: str
     at: datetime | None
+    upload_url: str | None
+    stream_url: str | None
+    max_payload_size: int | None
+    max_file_size: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the service says of a task, as it says it; what it does not say is None or empty."""
+    """What the service says of a task, as it says it; what it does not say is None or empty.
+
+    Attributes:
+        tells_input: Whether it says what the input is.
+        has_references: Whether something in it may stand for a file, or for something else that is not there.
+    """
 
     status: str
     input: Any
@@ -87,6 +99,8 @@ class Report:
     name: str | None
     branch: str | None
     status_text: str | None
+    tells_input: bool
+    has_references: bool
 
 
 class LostAnswerError(RequenceUnreachableException):
@@ -119,34 +133,55 @@ class Api:
             task_template=task_template,
         )
         made = parsed(step, answer.status, answer.body, PreparedTask.from_dict)
+        upload_url = stream_url = None
+        if not isinstance(made.file_urls, Unset):
+            upload_url = self._upload_url(step, "uploadUrl", made.file_urls.upload_url)
+            stream_url = self._upload_url(step, "streamUrl", made.file_urls.stream_url)
+        max_payload_size: int | None = _LARGEST_PAYLOAD
+        max_file_size = None
+        if not isinstance(made.limits, Unset):
+            max_payload_size = _bytes(made.limits.max_payload_size, _LARGEST_PAYLOAD)
+            max_file_size = _bytes(made.limits.max_file_size, None)
         return Prepared(
             task_id=required_text(step, "taskId", made.task_id),
             finalize_url=self._server_url(step, "finalizeUrl", made.finalize_url),
             branch=optional_text(made.branch) or "live",
             at=http_date(answer.headers.get("Date")),
+            upload_url=upload_url,
+            stream_url=stream_url,
+            max_payload_size=max_payload_size if max_payload_size and max_payload_size > 0 else None,
+            max_file_size=max_file_size,
         )
 
-    async def finalize(
-        self, prepared: Prepared, *, name: str | None, input: object, priority: int, require_ack: bool
-    ) -> Started:
-        """Hands the input over and starts the task. Repeated only if the service cannot have seen it.
+    def finalize_request(
+        self, prepared: Prepared, *, name: Any, input: Any, priority: int, require_ack: bool
+    ) -> Request:
+        """Returns the request that hands the input over and starts the task.
 
         Args:
             prepared: What `prepare` returned.
-            name: The task's display name.
+            name: The task's display name; also a claim check for it.
             input: Plain JSON.
             priority: As on the wire: 0 is the most urgent, 10 the least.
             require_ack: Whether the result waits for an acknowledgement.
+        """
+        body = FinalizeRequest(name=name, input_=input, priority=priority, require_ack=require_ack)
+        return self._request(
+            finalize_task._get_kwargs(prepared.task_id, body=body), url=prepared.finalize_url
+        )
+
+    async def finalize(self, prepared: Prepared, request: Request) -> Started:
+        """Starts the task. Repeated only if the service cannot have seen it.
+
+        Args:
+            prepared: What `prepare` returned.
+            request: What `finalize_request` returned.
 
         Raises:
             TaskRefusedError: The input does not fit, or the task cannot start.
             LostAnswerError: Whether the task started is not known.
         """
         step = "starting the task"
-        body = FinalizeRequest(name=name, input_=input, priority=priority, require_ack=require_ack)
-        request = self._request(
-            finalize_task._get_kwargs(prepared.task_id, body=body), url=prepared.finalize_url
-        )
         answer = await self._once(request)
         if is_transient(answer.status) and not is_not_processed(answer.status):
             raise LostAnswerError(
@@ -189,6 +224,8 @@ class Api:
             name=optional_text(state.name),
             branch=optional_text(state.branch),
             status_text=optional_text(state.status_text),
+            tells_input=not isinstance(state.input_, Unset),
+            has_references=has_references(answer.body),
         )
 
     async def abort(self, task_id: str, reason: str | None) -> None:
@@ -262,35 +299,22 @@ class Api:
                 answer = await session().exchange(request, self.client)
                 if repetition >= self.client.retries or not is_not_processed(answer.status):
                     return answer
-                wanted = _wanted_pause(answer)
+                wanted = wanted_pause(answer)
             except LostConnectionError as error:
                 if error.sent:
                     raise LostAnswerError(error.message) from error
                 if error.lasting or repetition >= self.client.retries:
                     raise unreachable(error) from error.__cause__
             repetition += 1
-            await _pause("starting the task", repetition, self.client.retries, at_least=wanted)
+            await pause("starting the task", repetition, self.client.retries, at_least=wanted)
 
     async def _repeat(
         self, step: str, request: Request, *, retries: int | None = None, **facts: Unpack[_RefusalFacts]
     ) -> Answer:
         """Sends a request that may be repeated, and returns an answer that says yes."""
-        retries = self.client.retries if retries is None else retries
-        repetition = 0
-        while True:
-            last, wanted = repetition >= retries, 0.0
-            try:
-                answer = await session().exchange(request, self.client)
-            except LostConnectionError as error:
-                if last or error.lasting:
-                    raise unreachable(error) from error.__cause__
-            else:
-                if last or not is_transient(answer.status):
-                    self._check(step, answer, **facts)
-                    return answer
-                wanted = _wanted_pause(answer)
-            repetition += 1
-            await _pause(step, repetition, retries, at_least=wanted)
+        answer = await repeated(step, request, self.client, retries)
+        self._check(step, answer, **facts)
+        return answer
 
     def refused(
         self, step: str, status: int, body: bytes, **facts: Unpack[_RefusalFacts]
@@ -308,8 +332,8 @@ class Api:
         if not 200 <= answer.status < 300:
             raise self.refused(step, answer.status, answer.body, **facts)
 
-    def _server_url(self, step: str, field: str, value: object) -> str:
-        """Returns a URL that the service gave, if the bearer may be sent there."""
+    def _server_url(self, step: str, field: str, value: object, *, carries: str = "the access token") -> str:
+        """Returns a URL that the service gave, if the bearer, or what else goes there, may be sent to it."""
         url = required_text(step, field, value)
         scheme = http_scheme(url)
         if scheme is None:
@@ -319,27 +343,21 @@ class Api:
         if scheme == "http" and self.token.base_url[:6].lower() == "https:":
             raise TaskException(
                 f"The service's answer to {step} has a {field} without encryption: "
-                "the access token is not sent there"
+                f"{carries} is not sent there"
             )
         return url
 
-
-def unreachable(error: LostConnectionError) -> RequenceUnreachableException:
-    """Returns the public form of a failed connection."""
-    hint = error.hint or "check the network, and the base URL in the access token"
-    return RequenceUnreachableException(error.message, hint=hint)
+    def _upload_url(self, step: str, field: str, value: object) -> str | None:
+        """Returns a URL for uploads, or None if there is none."""
+        if isinstance(value, Unset) or not value:
+            return None
+        return self._server_url(step, field, value, carries="the input")
 
 
 def _position(last: int | None) -> int | Unset:
     return UNSET if last is None else last
 
 
-def _wanted_pause(answer: Answer) -> float:
-    return retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC))
-
-
-async def _pause(step: str, repetition: int, retries: int, *, at_least: float) -> None:
-    """Waits before the first, second, … repetition."""
-    pause = CALLS.pause(repetition - 1, dice=random.random(), at_least=at_least)  # noqa: S311 (jitter)
-    _logger.debug("%s: repetition %d of %d in %.2f s", step, repetition, retries, pause)
-    await asyncio.sleep(pause)
+def _bytes(value: object, default: int | None) -> int | None:
+    """Returns a size; the default where there is none."""
+    return value if type(value) is int else default

@@ -16,11 +16,12 @@ from contextlib import aclosing
 from functools import partial
 from typing import Generic, TypeVar
 
-from requence._transport.api import Api, unreachable
+from requence._transport.api import Api
 from requence._transport.connection import Connection, Drop, DropError, Watched
 from requence._transport.event_log import DamagedEventError, EventLog, LogEvent
 from requence._transport.patience import Patience
 from requence._transport.probe import Probe
+from requence._transport.repeat import unreachable
 from requence._transport.retry import STREAMS, is_transient
 from requence._transport.silence import SilenceLimit
 from requence._transport.slots import Lease, Slots
@@ -117,13 +118,6 @@ class EventStream(Generic[E]):
         self._had_a_place = False
         self._warned = False
         self._was_open = False
-
-    async def events(self) -> AsyncGenerator[LogEvent]:
-        """Yields each event once; like `batches`."""
-        async with aclosing(self.batches()) as batches:
-            async for batch in batches:
-                for event in batch:
-                    yield event
 
     async def batches(self) -> AsyncGenerator[list[LogEvent]]:
         """Yields each event once, in order, some at a time, until the consumer stops or the task is over.

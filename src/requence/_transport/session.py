@@ -6,11 +6,12 @@ import asyncio
 import io
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from types import AsyncGeneratorType
+from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -38,6 +39,7 @@ __all__ = ["Answer", "LostConnectionError", "OpenStream", "Request", "Session", 
 _logger = logging.getLogger("requence.transport")
 
 _CALLS_AT_ONCE = 20
+_TRANSFERS_AT_ONCE = 8
 _SLOWEST_TRANSFER = 50_000.0  # bytes per second
 _LARGEST_ANSWER = 256 * 2**20
 _LARGEST_REFUSAL = 64 * 2**10
@@ -51,12 +53,21 @@ _USER_AGENT = f"requence-python/{__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes on the wire. The URL is sent byte for byte; headers stay out of the `repr`: they authorize."""
+    """What goes on the wire. The URL is sent byte for byte; headers stay out of the `repr`: they authorize.
+
+    Attributes:
+        is_capability: Whether the URL itself authorizes whoever has it, so that it must not be logged.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
+    is_capability: bool = False
+
+    def __repr__(self) -> str:
+        url = URL(self.url, encoded=True)
+        return f"<Request {self.method} {url.origin() if self.is_capability else url}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,10 @@ class OpenStream:
         except FAILURES as error:
             raise loss(error, self._way.url, self._way.proxy) from without_secrets(error)
 
+    def let_go(self) -> None:
+        """Ends it, without waiting for that."""
+        self._response.close()
+
     async def close(self) -> None:
         """Ends it. A connection whose body was not read to its end does not go back to the pool."""
         self._response.close()
@@ -155,6 +170,9 @@ class Session:
         # Per service: one that hangs must not hold up the calls to another.
         self._places: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(_CALLS_AT_ONCE)
+        )
+        self._transfers: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_TRANSFERS_AT_ONCE)
         )
         self._slots: dict[tuple[str, int], Slots] = {}
 
@@ -207,6 +225,68 @@ class Session:
         good = largest == _LARGEST_ANSWER
         return Answer(response.status, response.headers, said if good else _said(said, way))
 
+    async def upload(
+        self, request: Request, chunks: AsyncIterator[bytes], size: int | None, client: Client
+    ) -> Answer:
+        """Sends a request with a body of any size, as its bytes come, and reads its answer.
+
+        Args:
+            request: The request, without the body; redirects are not followed.
+            chunks: The body. What it raises is raised here.
+            size: How many bytes it has; None if that is not known before its end.
+            client: How to get there; its `call_timeout` is the longest time that the service may take over each
+                chunk, and over its answer.
+
+        Raises:
+            LostConnectionError: No whole answer came.
+            ConfigurationError: The environment names a proxy that is of no use.
+        """
+        way, loop = _way(request, client), asyncio.get_running_loop()
+        failed: list[Exception] = []
+
+        async def body() -> AsyncGenerator[bytes]:
+            def turn_of_the_service(*, its: bool) -> None:
+                # Its time is limited; where the bytes come from may take longer.
+                if not limit.expired():
+                    limit.reschedule(loop.time() + client.call_timeout if its else None)
+
+            try:
+                turn_of_the_service(its=False)
+                async for chunk in chunks:
+                    turn_of_the_service(its=True)
+                    yield chunk
+                    turn_of_the_service(its=False)
+            except Exception as error:
+                failed.append(error)
+                raise
+            turn_of_the_service(its=True)
+
+        if size is not None:
+            request = replace(request, headers={**request.headers, "Content-Length": str(size)})
+        sent = cast("AsyncGeneratorType[bytes, None]", body())
+        async with self._transfers[way.url.authority]:
+            began = loop.time()
+            try:
+                async with asyncio.timeout(client.call_timeout) as limit:
+                    response = await self._send(request, way, began, silence=None, body=sent)
+                    async with response:
+                        said = bytearray()
+                        while len(said) < _LARGEST_REFUSAL and (piece := await response.content.readany()):
+                            said += piece
+            except FAILURES as error:  # timeouts among them
+                if failed:
+                    raise failed[0] from failed[0].__cause__
+                raise _lost(error, request, way, began) from without_secrets(error)
+            finally:
+                while sent.ag_running:  # noqa: ASYNC110 (a task of the library is in it, and was told to end)
+                    await asyncio.sleep(0)
+                await sent.aclose()
+        _note(request, way, response.status, began)
+        if failed and response.status < 400:
+            raise failed[0]
+        good = 200 <= response.status < 300
+        return Answer(response.status, response.headers, bytes(said) if good else _said(bytes(said), way))
+
     async def open_stream(self, request: Request, client: Client) -> OpenStream:
         """Sends a request whose answer is a stream, which is to be closed after its use.
 
@@ -229,7 +309,13 @@ class Session:
         return OpenStream(response, way)
 
     async def _send(
-        self, request: Request, way: _Way, began: float, *, silence: float | None
+        self,
+        request: Request,
+        way: _Way,
+        began: float,
+        *,
+        silence: float | None,
+        body: AsyncIterator[bytes] | None = None,
     ) -> aiohttp.ClientResponse:
         """Sends a request and returns its answer as soon as the headers are there; not yet read."""
         url, proxy, headers = way.url, way.proxy, request.headers
@@ -241,7 +327,7 @@ class Session:
         response = await self._http.request(
             request.method,
             url,
-            data=_payload(request.body),
+            data=_payload(request.body) if body is None else body,
             headers=headers,
             skip_auto_headers=None if "Content-Type" in headers else _NO_CONTENT_TYPE,
             allow_redirects=False,
@@ -305,7 +391,8 @@ def _note(request: Request, way: _Way, outcome: object, began: float) -> None:
     """Writes a line about a request to the log: neither its body, nor the query, which may have a key."""
     if not _logger.isEnabledFor(logging.DEBUG):
         return
-    where = f"{way.url.scheme}://{way.url.authority}{way.url.raw_path}"
+    path = "/[a capability]" if request.is_capability else way.url.raw_path
+    where = f"{way.url.scheme}://{way.url.authority}{path}"
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
     where = where.replace(bearer, "[access token]") if bearer else where
     through = "" if way.proxy is None else f" through {way.proxy.url}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from requence._transport.api import Api
 from requence.task.starts import StartOutcome
@@ -17,13 +18,15 @@ class Attached:
         api: Sends the requests.
         outcome: The answer to finalize, or why the task was not started.
         stream_lost: Whether it is not known where the task can be followed: then only its end can be learned.
+        input: The task's input, None if it is not known.
         seat: None; the stream of all tasks is joined before a start.
     """
 
     seat = None
 
-    def __init__(self, api: Api, outcome: StartOutcome) -> None:
+    def __init__(self, api: Api, outcome: StartOutcome, input: Any = None) -> None:
         self.api = api
+        self.input = input
         self.outcome = outcome
         self.stream_lost = outcome.value is not None and outcome.value.watch_url is None
 

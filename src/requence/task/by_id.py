@@ -22,7 +22,10 @@ def get(task_id: str, access_token: str | None, client: Client | None) -> Work[T
     task_id, reach = check_identifier("task_id", task_id), _reach(access_token, client)
 
     async def work() -> TaskSnapshot:
-        return read_snapshot(task_id, await _api(*reach).get(task_id))
+        from requence.task.revive import fetched_report  # as below: it imports the HTTP libraries
+
+        report = await _api(*reach).get(task_id)
+        return read_snapshot(task_id, await fetched_report(report, reach[1]))
 
     return work
 

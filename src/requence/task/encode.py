@@ -15,8 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
+from requence._references import Referring, reference_of
 from requence.exceptions import ConfigurationError
 from requence.task.arguments import check_function
+from requence.task.order import Outgoing
 
 if TYPE_CHECKING:
     from datetime import date
@@ -31,13 +33,18 @@ _MOST_DIGITS = 4300  # Python writes and reads no longer numbers, here as on a P
 
 
 def encode_input(
-    value: object, *, where: str = "input", default: Callable[[Any], object] | None = None
+    value: object,
+    *,
+    where: str = "input",
+    default: Callable[[Any], object] | None = None,
+    outgoing: list[Outgoing] | None = None,
 ) -> Any:
     """Returns `value` as plain JSON data.
 
     Taken as they are: dict, list, str, int, finite float, bool, None. Converted: tuples and other mappings, dates
     and times (ISO 8601), UUIDs, enum members (their value), dataclasses, attrs and pydantic objects (an object of
-    their fields), other integral and real numbers (numpy scalars), and objects with a `to_json()`.
+    their fields), other integral and real numbers (numpy scalars), and objects with a `to_json()`. Files and
+    streams of another task become references; the caller's own ones stay as they are.
 
     Args:
         value: The input.
@@ -45,13 +52,14 @@ def encode_input(
         default: As in `json.dumps`: called with each object that is none of these, for something to send in its
             place, which is encoded in turn. It is not asked about keys, or about numbers and texts that JSON has
             no form for.
+        outgoing: Takes the caller's own files and streams; without it there may be none.
 
     Raises:
         ConfigurationError: A part of it cannot be sent, or `default` has failed; the message names the path to it.
     """
     default = check_function("default", default)
     try:
-        return _Encoder(where, default).encode(value)
+        return _Encoder(where, default, outgoing).encode(value)
     except RecursionError as error:  # called from deep inside the caller's own recursion
         raise ConfigurationError(f"{where} is nested too deep for the stack that is left") from error
 
@@ -59,11 +67,14 @@ def encode_input(
 class _Encoder:
     """Encodes one input. After an error it is of no further use: it still stands where it met the fault."""
 
-    __slots__ = ("_default", "_outer", "_trail", "_where")
+    __slots__ = ("_default", "_outer", "_outgoing", "_trail", "_where")
 
-    def __init__(self, where: str, default: Callable[[Any], object] | None) -> None:
+    def __init__(
+        self, where: str, default: Callable[[Any], object] | None, outgoing: list[Outgoing] | None
+    ) -> None:
         self._where = where
         self._default = default
+        self._outgoing = outgoing
         self._trail: list[object] = []  # the keys and indexes from the input down to the present value
         self._outer: set[int] = set()  # the identities of the containers around it
 
@@ -114,10 +125,24 @@ class _Encoder:
                 self._trail.append(index)
                 encoded.append(self.encode(item))
                 self._trail.pop()
+        elif isinstance(value, Referring):
+            encoded = self._referred(value)
         else:
             encoded = self.encode(self._converted(value))
         self._outer.discard(me)
         return encoded
+
+    def _referred(self, value: Referring) -> object:
+        """Returns the reference for a file, say, of another task; one of the caller's own is kept, to be sent."""
+        if value.refusal is not None:
+            raise self._fault(f"is {_a(value)}: {value.refusal}")
+        reference = reference_of(value)
+        if reference is not None:
+            return reference
+        if self._outgoing is None:
+            raise self._fault(f"is {_a(value)}, which cannot be sent from here")
+        self._outgoing.append(Outgoing(self._place(), value))
+        return value
 
     def _converted(self, value: object) -> object:
         """Returns the content of an object that can give it."""
@@ -176,9 +201,12 @@ class _Encoder:
         )
 
     def _fault(self, problem: str, *, hint: str | None = None) -> ConfigurationError:
+        return ConfigurationError(f"{self._place()} {problem}", hint=hint)
+
+    def _place(self) -> str:
         steps = [_step(step) for step in self._trail[:_LONGEST_TRAIL]]
         more = "…" if len(self._trail) > _LONGEST_TRAIL else ""
-        return ConfigurationError(f"{self._where}{''.join(steps)}{more} {problem}", hint=hint)
+        return f"{self._where}{''.join(steps)}{more}"
 
 
 def _is_of(module: str, name: str, value: object) -> bool:
@@ -225,9 +253,9 @@ def _a(value: object) -> str:
 
 def _hint(value: object) -> str:
     if isinstance(value, os.PathLike):
-        return "use str(path)"
+        return "use str(path), or RequenceFile(path) to send the file"
     if isinstance(value, bytes | bytearray | memoryview):
-        return "decode it to text, for instance with base64"
+        return "send it as RequenceFile(…), or as text, for instance with base64"
     if isinstance(value, set | frozenset):
         return "use sorted(…) or list(…)"
     if isinstance(value, numbers.Number) and not isinstance(value, numbers.Complex):

@@ -19,14 +19,22 @@ from requence._transport.event_log import EventLog, LogEvent
 from requence._transport.event_stream import EventStream
 from requence._transport.outcome import SharedOutcome
 from requence._transport.started import Started
-from requence.exceptions import AckFailedError, RequenceError, TaskException, UsageError
+from requence.exceptions import (
+    AckFailedError,
+    FileUnavailableError,
+    RequenceError,
+    TaskException,
+    UsageError,
+)
 from requence.task.callbacks import Callbacks
 from requence.task.context import Context
 from requence.task.delivery import delivery
 from requence.task.hub import Ending, Seat
+from requence.task.persistent import PersistentMap
 from requence.task.poll import ask_patiently, poll
 from requence.task.reading import TERMINAL_TYPES, context_after, read_updates, type_of
 from requence.task.result import TaskResult, outcome_of
+from requence.task.revive import Reviver, fetch_into, revived_report
 from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, completed, known_status, last_update
 from requence.task.teller import Teller
 from requence.task.updates import TaskAborted, TaskEnd, TaskError, Update
@@ -69,6 +77,8 @@ class Follow:
         self._stream_lost = stream_lost
         self._seat = seat
         self._outcome: TaskResult | RequenceError | None = None
+        self._to_repeat = False  # whether what comes after the end has failed, and may be tried again
+        self._claims = False  # whether values of what was seen may still have to be fetched
         self._settling: asyncio.Task[None] | None = None
         self._watching: asyncio.Future[None] | SharedOutcome[Ending] | None = None
         self._last: Update | None = None
@@ -88,12 +98,13 @@ class Follow:
             TaskFailedError: The task failed.
             TaskAbortedError: The task was aborted.
             AckFailedError: It ended, but its delivery could not be confirmed; the next one has that tried again.
+            TaskException: It ended, but a part of its result could not be fetched; likewise.
             RequenceError: Following it is not possible.
         """
         self._endings.append(ending)
         if self._outcome is None:
             self._watch()
-        elif self._last is not None and isinstance(self._outcome, AckFailedError):
+        elif self._last is not None and self._to_repeat:
             self._settle_soon(self._settle(self._last))
         else:
             self._answer()
@@ -113,10 +124,13 @@ class Follow:
             RequenceError: Following the task is not possible.
         """
         context, stream = Context.at_start(self._started.task_id, self._input), None
+        reviver = Reviver(self._api.client)
         if not self._stream_lost:
-            stream = self._stream(EventLog(after), room)
+            stream = self._stream(EventLog(after), room, reviver)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
+                    if reviver.has_claims and not await reviver.fetch(batch):
+                        self._claims = True
                     updates, context = read_updates(batch, before=context)
                     last = self._last_of(updates)
                     if last != 0:
@@ -125,17 +139,19 @@ class Follow:
                         await self._settle_from(updates[last], whole=after is None)
                         yield [updates[last]]
                         return
-        update = await self._last_by_asking(stream, context)
+        update, _ = await self._whole(await self._last_by_asking(stream, context))
         await self._settle_from(update, whole=after is None)
         yield [update]
 
     async def _read_to_the_end(self) -> None:
         """Settles from a stream of its own; its updates are not made, which takes half the time."""
         context, stream = Context.at_start(self._started.task_id, self._input), None
+        reviver = Reviver(self._api.client)
         if not self._stream_lost:
-            stream = self._stream(EventLog(), None)
+            stream = self._stream(EventLog(), None, reviver)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
+                    self._claims = self._claims or reviver.has_claims
                     if not _may_end_it(batch):
                         context = context_after(batch, before=context)
                         continue
@@ -155,7 +171,7 @@ class Follow:
         report = None if stream is None else stream.ended_with
         if report is None:
             report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
-        return last_update(await self._finally(report), context)
+        return last_update(self._revived(await self._finally(report)), context)
 
     def tell(self, callbacks: Callbacks) -> None:
         """Has each update given to the callback `on_update`, from now to the end."""
@@ -209,7 +225,7 @@ class Follow:
         for ending in endings:
             ending.fail(error)
 
-    def _stream(self, log: EventLog, room: asyncio.Event | None) -> EventStream[Report]:
+    def _stream(self, log: EventLog, room: asyncio.Event | None, reviver: Reviver) -> EventStream[Report]:
         task_id, url = self._started.task_id, self._started.watch_url
         if url is None:
             raise TaskException(
@@ -230,6 +246,7 @@ class Follow:
             lambda position: self._api.watch_request(url, since=None, last_position=position),
             task_id=task_id,
             terminal=TERMINAL_TYPES,
+            revive=reviver,
         )
         return EventStream(self._api, watched, ask=ask, log=log, room=room, slots=self._api.stream_slots())
 
@@ -240,11 +257,12 @@ class Follow:
     def _take_from_seat(self, seat: Seat, watched: SharedOutcome[Ending]) -> None:
         """Settles from what the stream of all tasks has shown; at once, where nothing more is to be asked."""
         ending = watched.value
+        self._claims = self._claims or seat.has_claims
         if self._outcome is not None:
             return
         if ending is None:
             self._fail(watched.error or _cut_off())
-        elif isinstance(ending, Report) or not seat.whole or _wants_ack(ending):
+        elif isinstance(ending, Report) or not seat.whole or self._claims or _wants_ack(ending):
             self._settle_soon(self._settle_from_seat(seat, ending))
         else:
             self._fix(ending)
@@ -269,11 +287,11 @@ class Follow:
     async def _last_of_seat(self, seat: Seat, ending: Ending) -> Update:
         """Returns the last update, with what the stream of all tasks has not shown."""
         if isinstance(ending, Report):
-            return last_update(await self._finally(ending), seat.context)
+            return last_update(self._revived(await self._finally(ending)), seat.context)
         if seat.whole:
             return ending
         try:
-            report = await ask_patiently(self._api, self._started.task_id)
+            report = self._revived(await ask_patiently(self._api, self._started.task_id))
         except RequenceError as error:  # how it ended is known; only what came before is not
             _log.warning("What came before the end of task %s is not known: %s", seat.task_id, error)
             return ending
@@ -304,32 +322,78 @@ class Follow:
             await self._delivery.confirm()
 
     async def _settle(self, update: Update) -> None:
-        """Fixes the outcome for everybody, once; acknowledges it first where the service asks for that.
+        """Fixes the outcome for everybody, once; fetches it and acknowledges it first where that is to be done.
 
-        An acknowledgement that failed is tried again.
+        What has failed of that is tried again.
         """
-        if self._settling is None and not _wants_ack(update):
+        if self._settling is None and not self._claims and not _wants_ack(update):
             if self._outcome is None:
                 self._fix(update)
             return
-        if self._settling is None or (self._settling.done() and isinstance(self._outcome, AckFailedError)):
+        if self._settling is None or (self._settling.done() and self._to_repeat):
             self._settling = asyncio.create_task(self._settle_once(update))
         await asyncio.shield(self._settling)
 
     async def _settle_once(self, update: Update) -> None:
-        refused = await self._delivery.confirm() if _wants_ack(update) else None
-        self._fix(update, refused)
+        update, missing = await self._whole(update)
+        # What was not received whole is not confirmed: the service keeps it.
+        refused = await self._delivery.confirm() if missing is None and _wants_ack(update) else None
+        self._fix(update, refused, missing)
 
-    def _fix(self, update: Update, refused: RequenceError | None = None) -> None:
-        """Fixes the outcome; `refused` is why its delivery could not be confirmed."""
+    async def _whole(self, update: Update) -> tuple[Update, RequenceError | None]:
+        """Returns a last update with values in the places of claim checks, and why the result has one, or None."""
+        if not self._claims:
+            return update, None
+        from requence.files.claim_check import ClaimCheck  # few need it
+
+        context = update.context
+        seen = {"result": context.result, "node_data": dict(context.node_data), "input": context.input}
+        if isinstance(context.input, ClaimCheck) and self._input is not None:
+            seen["input"] = self._input  # it was ours, and too large to be sent with the rest
+        problems = await fetch_into(seen, self._api.client)
+        node_data = PersistentMap[Any](seen["node_data"])
+        context = context.replaced(input=seen["input"], result=seen["result"], node_data=node_data)
+        return update.with_context(context), problems.get("result")
+
+    def _revived(self, report: Report) -> Report:
+        report, claims = revived_report(report, self._api.client)
+        self._claims = self._claims or claims
+        return report
+
+    def _fix(
+        self, update: Update, refused: RequenceError | None = None, missing: RequenceError | None = None
+    ) -> None:
+        """Fixes the outcome.
+
+        Args:
+            update: The last update.
+            refused: Why its delivery could not be confirmed.
+            missing: Why a part of its result could not be fetched.
+        """
         outcome = outcome_of(update, task_url=self._started.url, task_template=self._task_template)
-        if refused is not None:
+        if missing is not None and isinstance(outcome, TaskResult):
+            outcome = self._not_fetched(missing, outcome)
+        elif refused is not None:
             outcome = self._ack_failed(refused, outcome)
+        self._to_repeat = missing is not None or refused is not None
         self._outcome, self._last = outcome, update
         self._answer()
         if self._teller is not None:
             self._teller.release()
         self.release()  # whoever waits on the shared stream is answered from the outcome
+
+    def _not_fetched(self, missing: RequenceError, outcome: TaskResult) -> TaskException:
+        error = TaskException(
+            f"The task has succeeded, but a part of its result is not here: {missing.message}",
+            result=outcome,
+            task_id=self._started.task_id,
+            task_url=self._started.url,
+            task_template=self._task_template,
+            status_code=missing.status_code if isinstance(missing, FileUnavailableError) else None,
+            hint="ask for the result again to fetch it again",
+        )
+        error.__cause__ = missing
+        return error
 
     def _ack_failed(
         self, refused: RequenceError, outcome: TaskResult | TaskException | None

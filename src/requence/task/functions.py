@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from requence._client import Client
+from requence._transport.blocking import block
 from requence._transport.io_thread import io_thread, io_thread_if_running
 from requence.task import by_id
-from requence.task.blocking import block
 from requence.task.flush import Unstarted, flushing
 from requence.task.snapshot import TaskSnapshot
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from requence._client import Client, checked_client
+from requence._transport.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell, wait_until_known
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import io_thread
 from requence.exceptions import UsageError
@@ -19,12 +21,11 @@ from requence.task.arguments import (
     check_seconds,
 )
 from requence.task.awaitables import Operation, Pending
-from requence.task.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell, wait_until_known
 from requence.task.decode import Decoding
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
 from requence.task.opening import opening_of_updates
-from requence.task.order import NO_INPUT, Order
+from requence.task.order import NO_INPUT, Order, Outgoing
 from requence.task.reference import TaskRef, reference_at
 from requence.task.result import T_co, TaskResult
 from requence.task.sync import SyncTask
@@ -113,7 +114,8 @@ class Task(Generic[T_co]):
 
         Args:
             task_template: The name of the task template.
-            input: The input: anything that JSON can express, copied at once. Default `{}`.
+            input: The input: anything that JSON can express, copied at once, with a `RequenceFile` or
+                `RequenceStream` wherever one is to be uploaded. Default `{}`.
             name: A name for people, shown in the Requence UI.
             priority: From 0 (low) to 10 (high). Default 5.
             access_token: The token; by default the client's, then `REQUENCE_TASK_ACCESS_TOKEN`,
@@ -136,14 +138,15 @@ class Task(Generic[T_co]):
             ConfigurationError: The token, an argument or the input is not usable.
             UsageError: The interpreter is shutting down; or `on_update` is a coroutine function, and no loop runs.
         """
-        client = checked_client(client)
+        client, outgoing = checked_client(client), list[Outgoing]()
         order = Order(
             task_template=check_identifier("task_template", task_template),
-            input=encode_input(input, default=default),
+            input=encode_input(input, default=default, outgoing=outgoing),
             name=check_optional_text("name", name),
             priority=check_priority(priority),
             require_ack=bool(require_ack),
             suppress_branch_warning=bool(suppress_branch_warning),
+            outgoing=tuple(outgoing),
         )
         decoding = Decoding[T_co](order.task_template, decode, result_type)
         token = find_access_token(access_token, client)
@@ -403,4 +406,8 @@ def _begun(
     from requence.task.run import Run
 
     callbacks = None if on_update is None else Callbacks(io, on_update=on_update)
+    if isinstance(of, Order) and of.outgoing:
+        from requence.files.pump import pumps_for  # few need it
+
+        of = replace(of, pumps=pumps_for(io, (content for _, content in of.outgoing)))
     return Run(io, token, client, of, callbacks)

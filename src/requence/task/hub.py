@@ -26,6 +26,7 @@ from requence.task.arguments import utc_text
 from requence.task.context import Context
 from requence.task.poll import ask_patiently
 from requence.task.reading import TERMINAL_TYPES, read_update, task_id_of
+from requence.task.revive import Reviver
 from requence.task.snapshot import ENDED_STATUSES, known_status
 from requence.task.updates import Update
 
@@ -65,6 +66,11 @@ class Seat:
         self.is_asked_for = False
         self._hub = of
 
+    @property
+    def has_claims(self) -> bool:
+        """Whether claim checks may stand in what was seen of it."""
+        return self._hub.reviver.has_claims
+
     def end(self) -> SharedOutcome[Ending]:
         """Returns how the task ends; an error if it cannot be followed. The stream is opened for that."""
         return self._hub.end(self)
@@ -92,10 +98,15 @@ class Seat:
 
 
 class Hub(Observer):
-    """The stream: open from the first wait of a handle until no handle is left. On the I/O thread."""
+    """The stream: open from the first wait of a handle until no handle is left. On the I/O thread.
+
+    Attributes:
+        reviver: Knows whether any task has had claim checks, whose values are fetched when it has ended.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self.reviver = Reviver(api.client)
         self._seats: defaultdict[str, list[Seat]] = defaultdict(list)
         self._begin_afresh()
 
@@ -174,6 +185,7 @@ class Hub(Observer):
             "all tasks",
             "watching all tasks (shared_stream=True)",
             lambda position: self._api.watch_all_request(since=text, last_position=position),
+            revive=self.reviver,
         )
         log = self._log
         try:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
+from requence._transport.blocking import WhatGoesOn, block_or_tell, wait_or_tell
 from requence.exceptions import UsageError
-from requence.task.blocking import WhatGoesOn, block_or_tell, wait_or_tell
 from requence.task.waiting import LongWait
 
 if TYPE_CHECKING:

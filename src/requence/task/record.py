@@ -9,6 +9,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
+from requence._references import without_objects
 from requence.task.persistent import PersistentMap
 
 __all__ = ["Record", "camel_case", "snake_case"]
@@ -160,10 +161,10 @@ cast("ABCMeta", Mapping).register(Record)
 
 
 def plain(value: Any) -> Any:
-    """Returns a value with the records and read-only views inside it turned into plain dicts."""
+    """Returns a value as plain JSON: records and read-only views turned into dicts, objects into references."""
     if isinstance(value, Record):
         return value.to_dict()
-    return _without_view(value)
+    return without_objects(_without_view(value))
 
 
 def _without_view(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from requence.exceptions import TaskAbortedError, TaskException, TaskFailedError
 from requence.task.context import Context
+from requence.task.record import plain
 from requence.task.updates import TaskAborted, TaskEnd, TaskError, Update
 
 # Where nothing says what a result is, it is Any. Only checkers are told so: before Python 3.13 the interpreter
@@ -65,7 +66,7 @@ class TaskResult(Context, Generic[T_co]):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as plain JSON data, `result` as the service sent it."""
-        return {**super().to_dict(), "result": self._sent}
+        return {**super().to_dict(), "result": plain(self._sent)}
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind, values = super().__reduce__()

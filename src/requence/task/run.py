@@ -257,7 +257,7 @@ class Run:
             await beginning.run()
         long_wait.end()
         if isinstance(self.start.error, RequenceError) and isinstance(self.of, Order):
-            self.of = replace(self.of, input=None)  # it may be large, and is of no more use
+            self.of = replace(self.of, input=None, outgoing=())  # it may be large, and is of no more use
             starts().has_failed(self, self.start.error)
 
     def _tell(self, callbacks: Callbacks) -> None:
@@ -291,7 +291,7 @@ class Run:
             return Attached(
                 api, StartOutcome.known(Started(of.task_id, watch_url=watch_url, url=of.task_url))
             )
-        return Attached(api, self.start) if self.start.is_done else Start(api, of, self.start)
+        return Attached(api, self.start, of.input) if self.start.is_done else Start(api, of, self.start)
 
     def _await_end(self, ending: SharedOutcome[TaskResult]) -> None:
         """Has the end of the task told, now that it was started. On the I/O thread."""
@@ -321,7 +321,7 @@ class Run:
             self._follow = Follow(
                 beginning.api,
                 beginning.outcome.get(),
-                input=self.of.input if isinstance(self.of, Order) else None,
+                input=beginning.input,
                 task_template=self.of.task_template,
                 stream_lost=beginning.stream_lost,
                 seat=beginning.seat,

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from requence._transport.api import Api, LostAnswerError, Prepared
 from requence._transport.outcome import SharedOutcome
@@ -30,6 +31,9 @@ from requence.task.result import aborted_message
 from requence.task.snapshot import known_status
 from requence.task.starts import StartOutcome
 
+if TYPE_CHECKING:
+    from requence._transport.session import Request
+
 __all__ = ["Start"]
 
 _log = logging.getLogger("requence.task")
@@ -48,6 +52,7 @@ class Start:
         outcome: The answer to finalize, or why the task was not started.
         stream_lost: Whether the task was started by a request whose answer, with the stream's URL, was lost.
         seat: The place at the stream of all tasks, where handles share that; None before, or where they do not.
+        input: The input, with references in the places of what was uploaded, once it was.
     """
 
     def __init__(self, api: Api, order: Order, outcome: StartOutcome) -> None:
@@ -57,7 +62,9 @@ class Start:
         self.api = api
         self._order = order
         self._reserved = SharedOutcome[str]()  # the task's id
+        self.input = order.input
         self._abort: _Abort | None = None
+        self._uploading: asyncio.Task[Request] | None = None
         self._finalizing = False
         self._listeners = 0
         self._abandoned = False
@@ -65,7 +72,11 @@ class Start:
     async def run(self) -> None:
         """Starts the task, and sets the outcome. Called once."""
         try:
-            started = await self._run()
+            try:
+                started = await self._run()
+            finally:
+                for pump in (self._order.pumps or {}).values():
+                    pump.stop()
         except RequenceError as error:
             failure: RequenceError = error
         except asyncio.CancelledError:
@@ -82,9 +93,9 @@ class Start:
                 failure.task_id = self._reserved.value
         self._reserved.fail(failure)
         self.outcome.fail(failure)
-        self._order = replace(
-            self._order, input=None
-        )  # it may be large, and whoever holds the failure keeps this
+        # It may be large, and whoever holds the failure keeps this.
+        self._order = replace(self._order, input=None, outgoing=())
+        self.input = None
         self._leave_seat()
         self._report_unasked()
 
@@ -97,6 +108,8 @@ class Start:
         self.outcome.is_asked = True  # whoever aborts a task does not wait for it to be started
         if self._abort is None:
             self._abort = _Abort(reason)
+        if self._uploading is not None:
+            self._uploading.cancel()
         prevented = not self._finalizing
         await self._reserved.wait()
         task_id = self._reserved.get()
@@ -172,30 +185,66 @@ class Start:
         aborted = self._aborted(prepared)
         if aborted is not None:
             raise aborted
+        request = await self._request(prepared)
         if self.api.client.shared_stream and not self._abandoned:
-            self.seat = hub(self.api).seat(prepared.task_id, input=order.input, at=prepared.at)
+            self.seat = hub(self.api).seat(prepared.task_id, input=self.input, at=prepared.at)
         self._finalizing = True
         try:
-            return await self._finalize(prepared)
+            return await self.api.finalize(prepared, request)
         except LostAnswerError as lost:
-            return await self._resolve(prepared, lost)
+            return await self._resolve(prepared, request, lost)
         except TaskException as error:
             aborted = self._aborted(prepared)
             if aborted is not None and error.status_code == 409:
                 raise aborted from error
             raise
 
-    async def _finalize(self, prepared: Prepared) -> Started:
-        order = self._order
-        return await self.api.finalize(
-            prepared,
-            name=order.name,
-            input=order.input,
-            priority=order.wire_priority,
-            require_ack=order.require_ack,
-        )
+    async def _request(self, prepared: Prepared) -> Request:
+        """Returns the request that starts the task; what does not go into it is uploaded first.
 
-    async def _resolve(self, prepared: Prepared, lost: RequenceUnreachableException) -> Started:
+        Raises:
+            TaskAbortedError: The task was aborted meanwhile.
+        """
+        order, limit = self._order, prepared.max_payload_size
+
+        def build(name: Any, input: Any) -> Request:
+            return self.api.finalize_request(
+                prepared, name=name, input=input, priority=order.wire_priority, require_ack=order.require_ack
+            )
+
+        if not order.outgoing:
+            request = build(order.name, order.input)
+            if limit is None or prepared.upload_url is None or len(request.body or b"") <= limit:
+                return request
+
+        async def upload() -> Request:
+            from requence._transport.file_api import FileApi  # here, since few need it
+            from requence.files.references import with_objects
+            from requence.task.uploads import fitting_request, with_uploads
+
+            files = FileApi(self.api.client)
+            filled = await with_uploads(order, prepared, files)
+            request = await fitting_request(build, order.name, filled, prepared, files)
+            self.input, _ = with_objects(filled, self.api.client, in_input=True)
+            return request
+
+        self._uploading = asyncio.create_task(upload(), name=f"upload for {prepared.task_id}")
+        try:
+            request = await self._uploading
+        except asyncio.CancelledError:
+            if self._abort is None or cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
+                raise
+            raise cast("TaskAbortedError", self._aborted(prepared)) from None
+        finally:
+            self._uploading.cancel()
+            self._uploading = None
+        if (aborted := self._aborted(prepared)) is not None:
+            raise aborted
+        return request
+
+    async def _resolve(
+        self, prepared: Prepared, request: Request, lost: RequenceUnreachableException
+    ) -> Started:
         """Finds out whether a finalize whose answer was lost has started the task."""
         status = await self._ask(prepared.task_id)
         if status == "idle":
@@ -203,7 +252,7 @@ class Start:
             if aborted is not None:
                 raise aborted from lost
             try:
-                return await self._finalize(prepared)
+                return await self.api.finalize(prepared, request)
             except RequenceUnreachableException as again:
                 lost, status = again, None  # by now the first one may have arrived
             except TaskException as error:

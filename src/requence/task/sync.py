@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Generic
 
+from requence._transport.blocking import block_or_tell, block_until_known
 from requence.task.arguments import check_optional_text, check_position, check_seconds
-from requence.task.blocking import block_or_tell, block_until_known
 from requence.task.decode import Decoding
 from requence.task.iterate import Items
 from requence.task.opening import opening_of_updates

@@ -16,6 +16,7 @@ from requence.task.broadcast import Broadcast, Inbox
 from requence.task.callbacks import Callbacks
 from requence.task.delivery import Delivery, delivery
 from requence.task.reading import TERMINAL_TYPES
+from requence.task.revive import Reviver
 from requence.task.states import TaskStates
 from requence.task.updates import Update
 
@@ -79,16 +80,21 @@ class Watch(Observer):
         self._callbacks.post("on_reconnecting")
 
     async def _follow(self) -> None:
+        reviver = Reviver(self._api.client)
         watched = Watched(
             "all tasks",
             "watching all tasks",
             lambda position: self._api.watch_all_request(since=self._since, last_position=position),
+            revive=reviver,
         )
         stream = EventStream[None](self._api, watched, room=self._broadcast.room, observer=self)
         try:
-            async with aclosing(stream.events()) as events:
-                async for event in events:
-                    self._hand_on(event)
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    if reviver.has_claims:
+                        await reviver.fetch(batch)
+                    for event in batch:
+                        self._hand_on(event)
         except Exception as error:  # one of ours or not, nobody must wait for ever
             _log.error("Watching all tasks has ended: %s", error)
             told = self._callbacks.post("on_error", _status(error), str(error))
