@@ -164,6 +164,8 @@ def test_schemas_that_go_on_for_ever_end() -> None:
         ("1st", "task_1st.py"),
         ("class", "task_class.py"),
         ("CON", "task_con.py"),
+        ("JSON", "task_json.py"),
+        ("requence", "task_requence.py"),
         ("日本", "template.py"),
         ("__init__", "init.py"),
         ("a" * 300, "a" * 80 + ".py"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,6 +21,9 @@ _IMPORTABLE = ("Any", "Literal", "Never", "NotRequired", "TypeAlias", "TypedDict
 _STRING = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 # Windows takes no files of these names, whatever follows the dot.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
+
+# Pyright looks for modules in `typings` before it looks for those of the same name that Python comes with.
+_MODULES = {*sys.stdlib_module_names, "requence", "requence_api"}
 
 _MODULE = '''"""Types of a task template, and a function that starts a task of it. Generated: do not edit."""
 
@@ -77,7 +81,8 @@ def type_files(signatures: Iterable[Signature]) -> dict[str, str]:
 def _stem(template: str) -> str:
     words = re.findall("[a-z0-9]+", template.lower())
     stem = "_".join(words)[:80] or "template"
-    if not stem[0].isalpha() or keyword.iskeyword(stem) or keyword.issoftkeyword(stem) or stem in _DEVICES:
+    known = keyword.iskeyword(stem) or keyword.issoftkeyword(stem) or stem in _DEVICES or stem in _MODULES
+    if known or not stem[0].isalpha():
         return f"task_{stem}"
     return stem
 
