@@ -76,6 +76,7 @@ Operation: TypeAlias = Literal[
     "send",
     "download",
     "download-stream",
+    "types",
     "unknown",
 ]
 _BY_PREFIX: Mapping[str, Operation] = {
@@ -86,6 +87,7 @@ _BY_PREFIX: Mapping[str, Operation] = {
     "POST /api/task/ack/": "ack",
     "POST /api/task/abort/": "abort",
     "POST /api/task/protect/": "protect",
+    "GET /api/task/types/python": "types",
     "GET /api/task/": "get",
     "POST /files-here/": "upload",
     "GET /files-here/": "download",
@@ -523,6 +525,8 @@ class ScriptedServer:
             case "download-stream":
                 whole = frame(0, self.contents[last]) + frame(1, b"")
                 return Answer(200, whole, {"x-requence-stream-protocol": "framed"})
+            case "types":
+                return Answer(200, {})
             case "unknown":
                 return Answer(404, "there is no such path")
             case _:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
+from tests.scripted_server import Answer, ScriptedServer
 
 import requence
 
@@ -140,6 +141,18 @@ def test_a_command_whose_extra_is_missing_says_how_to_get_it(python: str, tmp_pa
     done = subprocess.run([command, "local", "x.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'requence[local]'" in done.stderr
+
+
+def test_types_are_generated_without_any_extra(python: str, tmp_path: Path) -> None:
+    command = str(Path(python).with_name("requence-task"))
+    with ScriptedServer() as server:
+        server.always("types", Answer(200, {"order.py": "x = 1\n"}))
+        given = ["generate-types", "--access-token", server.access_token]
+        done = subprocess.run(
+            [command, *given], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "typings" / "order.py").read_text("utf-8") == "x = 1\n"
 
 
 def test_a_consumer_is_type_checked_against_the_wheel(python: str, tmp_path: Path) -> None:

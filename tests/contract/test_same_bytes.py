@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,9 +27,12 @@ from tests.scripted_server import (
 )
 
 from requence import task as sdk
+from requence._client import default_client_set_to
+from requence.cli import generate_types
 from requence.task import Task, TaskWatcher
 from requence_api import AuthenticatedClient
 from requence_api.api.task import abort_task, ack_task, finalize_task, get_task, prepare_task, protect_task
+from requence_api.api.types import get_python_types
 from requence_api.api.watch import watch_all_tasks, watch_task
 from requence_api.models import FinalizeRequest, WatchAllRequest, WatchRequest
 from requence_api.types import UNSET, Unset
@@ -207,6 +211,17 @@ def test_watch_all(server: ScriptedServer, generated: AuthenticatedClient) -> No
             body=WatchAllRequest(since=call.json["since"], last_position=last)
         )
         check_the_same(server, call, partial(sent, generated, built))
+
+
+def test_get_python_types(
+    server: ScriptedServer,
+    generated: AuthenticatedClient,
+    tmp_path: Path,
+) -> None:
+    with default_client_set_to(server.client):
+        assert generate_types.main(["generate-types", "--outdir", str(tmp_path)]) == 0
+    call = ours(server, "/task/types/")
+    check_the_same(server, call, lambda: get_python_types.sync_detailed(client=generated))
 
 
 def sent(client: AuthenticatedClient, built: dict[str, Any]) -> httpx.Response:

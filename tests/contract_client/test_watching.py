@@ -156,6 +156,7 @@ def test_all():
         from tests.local.api import Api
         with Api(server.access_token) as api:
             api.get(task.sync.id)
+            api.http.get("/task/types/python")
 """
     tests = everything if complete else everything.replace("        task.sync.protect()\n", "")
     stale = "\nimport pytest\n@pytest.mark.breaks_contract\ndef test_stale():\n    pass\n"

@@ -38,6 +38,7 @@ OPERATION_IDS: dict[Operation, str] = {
     "ack": "ack_task",
     "abort": "abort_task",
     "protect": "protect_task",
+    "types": "get_python_types",
 }
 # The URLs of these are the server's own, query and all.
 ABSOLUTE = ("finalize", "watch")

@@ -18,7 +18,9 @@ M = TypeVar("M")
 _NOT_UNDERSTOOD = (msgspec.DecodeError, AttributeError, TypeError, ValueError, RecursionError)
 
 
-def parsed(step: str, status: int, body: bytes, from_dict: Callable[[dict[str, Any]], M]) -> M:
+def parsed(
+    step: str, status: int, body: bytes, from_dict: Callable[[dict[str, Any]], M], *, keep_null: bool = False
+) -> M:
     """Reads a JSON object with a generated model.
 
     Args:
@@ -26,6 +28,7 @@ def parsed(step: str, status: int, body: bytes, from_dict: Callable[[dict[str, A
         status: The answer's HTTP status, for the error.
         body: The answer's body.
         from_dict: Makes the model.
+        keep_null: Whether the model is given fields that are null.
 
     Raises:
         TaskException: It is not understood; the message names the field.
@@ -37,7 +40,7 @@ def parsed(step: str, status: int, body: bytes, from_dict: Callable[[dict[str, A
         if found is None:
             raise TypeError(f"a {type(value).__name__} where an object was expected")
         # A null where something is optional says the same as leaving it out, which the models expect.
-        fields = {name: field for name, field in found.items() if field is not None}
+        fields = {name: field for name, field in found.items() if keep_null or field is not None}
         return from_dict(fields)
     except KeyError as error:
         problem = f"{error.args[0]} is missing"

@@ -31,12 +31,14 @@ from requence.exceptions import (
     TaskRefusedError,
 )
 from requence_api.api.task import abort_task, ack_task, finalize_task, get_task, prepare_task, protect_task
+from requence_api.api.types import get_python_types
 from requence_api.api.watch import watch_all_tasks, watch_task
 from requence_api.models import (
     FinalizeRequest,
     PreparedTask,
     StartedTask,
     TaskState,
+    TypeFiles,
     WatchAllRequest,
     WatchRequest,
 )
@@ -252,6 +254,13 @@ class Api:
         """Confirms that the outcome of a task was received."""
         request = self._request(ack_task._get_kwargs(task_id))
         await self._repeat("acknowledging the task's result", request, task_id=task_id)
+
+    async def python_types(self) -> dict[str, object]:
+        """Asks for files with types, by name. Neither names nor contents are looked at: they may be anything."""
+        step = "reading the types"
+        answer = await self._repeat(step, self._request(get_python_types._get_kwargs()))
+        files = parsed(step, answer.status, answer.body, TypeFiles.from_dict, keep_null=True)
+        return dict(files.additional_properties)
 
     def watch_request(self, url: str, *, since: str | None, last_position: int | None) -> Request:
         """Returns the request that opens an event stream at `url`, a URL that the service gave.

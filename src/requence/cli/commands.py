@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from requence._version import __version__
+from requence.cli import generate_types
 from requence.cli.local import local
 
 __all__ = ["app"]
@@ -18,6 +19,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("local")(local)
+
+
+@app.command(
+    "generate-types",
+    help="Write Python types for the templates of an access token. The same as requence-task generate-types.",
+    add_help_option=False,  # all that is given, also --help, goes to the command's own parser
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def _generate_types(context: typer.Context) -> None:
+    raise typer.Exit(generate_types.main(["generate-types", *context.args], program="requence"))
 
 
 def _show_version(asked: bool) -> None:
