@@ -53,8 +53,9 @@ PUBLIC: dict[str, list[str]] = {
         "flush",
         "get_task",
         "protect_task",
+        "recreate_task",
     ],
-    "requence.task.aio": ["abort_task", "flush", "get_task", "protect_task"],
+    "requence.task.aio": ["abort_task", "flush", "get_task", "protect_task", "recreate_task"],
     "requence.task.updates": [
         "BaseUpdate",
         "NodeDefer",

@@ -26,7 +26,7 @@ from requence.task import updates as updates
 from requence.task.awaitables import Operation, Pending
 from requence.task.context import Context
 from requence.task.flush import Unstarted
-from requence.task.functions import abort_task, flush, get_task, protect_task
+from requence.task.functions import abort_task, flush, get_task, protect_task, recreate_task
 from requence.task.handle import Task
 from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
@@ -64,6 +64,7 @@ __all__ = [
     "flush",
     "get_task",
     "protect_task",
+    "recreate_task",
 ]
 
 

@@ -6,9 +6,11 @@ from requence._client import Client
 from requence._transport.io_thread import io_thread, io_thread_if_running
 from requence.task import by_id
 from requence.task.flush import Unstarted, flushing
+from requence.task.handle import Task
+from requence.task.recreate import Recreation
 from requence.task.snapshot import TaskSnapshot
 
-__all__ = ["abort_task", "flush", "get_task", "protect_task"]
+__all__ = ["abort_task", "flush", "get_task", "protect_task", "recreate_task"]
 
 
 def __dir__() -> list[str]:
@@ -35,6 +37,20 @@ async def protect_task(
 ) -> None:
     """Protects a task. Parameters and errors as for `requence.task.protect_task`."""
     await io_thread().run_async(by_id.protect(task_id, access_token, client))
+
+
+async def recreate_task(
+    task_id: str,
+    name: str | None = None,
+    priority: int | None = None,
+    task_template: str | None = None,
+    access_token: str | None = None,
+    *,
+    client: Client | None = None,
+) -> Task:
+    """Starts a task once more. Parameters and errors as for `requence.task.recreate_task`."""
+    recreation = Recreation(task_id, name, priority, task_template, access_token, client)
+    return recreation.begin(await io_thread().run_async(recreation.original))
 
 
 async def flush(timeout: float | None = 5.0) -> list[Unstarted]:

@@ -7,9 +7,11 @@ from requence._transport.blocking import block
 from requence._transport.io_thread import io_thread, io_thread_if_running
 from requence.task import by_id
 from requence.task.flush import Unstarted, flushing
+from requence.task.handle import Task
+from requence.task.recreate import Recreation
 from requence.task.snapshot import TaskSnapshot
 
-__all__ = ["abort_task", "flush", "get_task", "protect_task"]
+__all__ = ["abort_task", "flush", "get_task", "protect_task", "recreate_task"]
 
 
 def get_task(task_id: str, access_token: str | None = None, *, client: Client | None = None) -> TaskSnapshot:
@@ -71,6 +73,48 @@ def protect_task(task_id: str, access_token: str | None = None, *, client: Clien
     """
     work = by_id.protect(task_id, access_token, client)
     block(io_thread(), work, instead="await requence.task.aio.protect_task(…)")
+
+
+def recreate_task(
+    task_id: str,
+    name: str | None = None,
+    priority: int | None = None,
+    task_template: str | None = None,
+    access_token: str | None = None,
+    *,
+    client: Client | None = None,
+) -> Task:
+    """Starts a task once more: with the same template and input, on the branch of the token.
+
+    The service is asked for the task, which this waits for; the new one is then started like any other.
+
+    ```python
+    print(recreate_task("9f1c…").sync.result.result)
+    ```
+
+    Files and streams in the input are referred to, not sent again, so they have to be there still.
+
+    Args:
+        task_id: The id of the task to be started again.
+        name: The new task's name; by default that of the original, if the service tells it.
+        priority: From 0 (low) to 10 (high). Default 5: the service does not tell that of the original.
+        task_template: The template's name; by default as the service tells it.
+        access_token: The token; by default it is looked up as for `Task`.
+        client: How to reach the service; by default the default client.
+
+    Returns:
+        The handle of the new task.
+
+    Raises:
+        ConfigurationError: An argument or the token is not usable, or the input has callbacks of a service.
+        TaskNotFoundError: The service knows no such task.
+        TaskException: The service does not tell the template (and none is given), or the input.
+        UnauthorizedError: The service refuses the token.
+        RequenceUnreachableException: The service cannot be reached.
+    """
+    recreation = Recreation(task_id, name, priority, task_template, access_token, client)
+    original = block(io_thread(), recreation.original, instead="await requence.task.aio.recreate_task(…)")
+    return recreation.begin(original)
 
 
 def flush(timeout: float | None = 5.0) -> list[Unstarted]:

@@ -41,6 +41,7 @@ class TaskSnapshot(tuple[str, Context]):
         task_template: The template's name, None if the service does not say.
         name: The task's display name, None if it has none.
         branch: The branch it runs on, None if the service does not say.
+        tells_input: Whether the service says what the input was, which then is `context.input`.
     """
 
     task_id: str
@@ -48,6 +49,7 @@ class TaskSnapshot(tuple[str, Context]):
     task_template: str | None
     name: str | None
     branch: str | None
+    tells_input: bool
 
     def __new__(
         cls,
@@ -57,11 +59,12 @@ class TaskSnapshot(tuple[str, Context]):
         task_template: str | None = None,
         name: str | None = None,
         branch: str | None = None,
+        tells_input: bool = True,
     ) -> Self:
         """Makes a snapshot of the task that `context` belongs to."""
         snapshot = super().__new__(cls, (status, context))
         more = {"status_text": status_text, "task_template": task_template, "name": name, "branch": branch}
-        snapshot.__dict__.update(task_id=context.task_id, **more)
+        snapshot.__dict__.update(task_id=context.task_id, tells_input=tells_input, **more)
         return snapshot
 
     @property
@@ -102,6 +105,7 @@ def read_snapshot(task_id: str, report: Report) -> TaskSnapshot:
         task_template=report.task_template,
         name=report.name,
         branch=report.branch,
+        tells_input=report.tells_input,
     )
 
 
