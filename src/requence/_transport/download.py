@@ -72,7 +72,7 @@ class Download:
                     return data
         except LostConnectionError as error:
             if self._frames is not None:
-                raise self._truncated(error.message) from error.__cause__
+                raise self._truncated(error.message, said=False) from error.__cause__
             raise self._broken(error.message) from error.__cause__
         self._check_end()
         return b""
@@ -130,14 +130,15 @@ class Download:
             if self._frames.truncated is not None:
                 raise self._truncated(self._frames.truncated)
             if not self._frames.has_ended:
-                raise self._truncated("the connection was closed before the end")
+                raise self._truncated("the connection was closed before the end", said=False)
         elif self._size is not None and self._read != self._size:
             raise self._broken(f"{self._read} of {self._size} bytes came")
 
-    def _truncated(self, reason: str) -> RequenceStreamTruncatedError:
+    def _truncated(self, reason: str, *, said: bool = True) -> RequenceStreamTruncatedError:
+        """Returns the error for a stream that ended early; `said` tells whether its sender gave the reason."""
         because = f": {reason}" if reason else ""
         message = f"{self._what} was truncated after {self._read} bytes{because}"
-        return RequenceStreamTruncatedError(message, reason=reason or None)
+        return RequenceStreamTruncatedError(message, reason=reason if said and reason else None)
 
     def _broken(self, problem: str) -> RequenceUnreachableException:
         return RequenceUnreachableException(

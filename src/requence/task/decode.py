@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from requence._references import Referring
 from requence.exceptions import ConfigurationError, TaskException, UsageError
 from requence.task.arguments import check_function
 from requence.task.result import T_co, TaskResult
@@ -207,7 +208,7 @@ def _foreign_type(described: msgspec.inspect.Type) -> Any:
         if id(kind) in seen:  # types may contain themselves
             continue
         seen.add(id(kind))
-        if isinstance(kind, told.CustomType) and kind.cls is not object:
+        if isinstance(kind, told.CustomType) and kind.cls is not object and not _is_of_data(kind.cls):
             return kind.cls
         for name in kind.__struct_fields__:
             value = getattr(kind, name)
@@ -217,6 +218,11 @@ def _foreign_type(described: msgspec.inspect.Type) -> Any:
                 if isinstance(inner, told.Type):
                     rest.append(inner)
     return None
+
+
+def _is_of_data(kind: Any) -> bool:
+    """Says whether results have objects of a type in them: files, say."""
+    return isinstance(kind, type) and issubclass(kind, Referring)
 
 
 def _unusable(result_type: Any, problem: str) -> ConfigurationError:
