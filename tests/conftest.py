@@ -77,10 +77,17 @@ def endless(name: str = "endless") -> TaskTemplate:
     return template
 
 
+def echo() -> TaskTemplate:
+    """A template that gives back what it was given."""
+    template = TaskTemplate("echo")
+    template.node("again")(lambda ctx: ctx.input)
+    return template
+
+
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[LocalServer]:
     """One server for all tests that need nothing special of it."""
-    with LocalServer(greeting(), failing(), endless()) as server:
+    with LocalServer(greeting(), failing(), endless(), echo()) as server:
         yield server
 
 
