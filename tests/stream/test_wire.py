@@ -18,7 +18,7 @@ from tests.stream.a_log import FIRST
 
 from requence._client import Client
 from requence._token import AccessToken
-from requence._transport import api as api_module
+from requence._transport import repeat
 from requence._transport.api import Api
 from requence._transport.session import Answer as TransportAnswer
 from requence._transport.session import Request
@@ -134,7 +134,7 @@ class _Wire:
 @pytest.mark.parametrize("url", ["http://h/x", "HTTP://h/x", "ws://h/x", "//h/x", "https:///x"])
 async def test_the_bearer_is_not_sent_without_encryption(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     wire = _Wire({"taskId": "1", "finalizeUrl": url})
-    monkeypatch.setattr(api_module, "session", lambda: wire)
+    monkeypatch.setattr(repeat, "session", lambda: wire)
     api = Api(AccessToken(BEARER, "https://h/api"), Client())
     with pytest.raises(TaskException, match="finalizeUrl"):
         await api.prepare("t")

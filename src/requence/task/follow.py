@@ -20,22 +20,19 @@ from requence._transport.event_stream import EventStream
 from requence._transport.outcome import SharedOutcome
 from requence._transport.started import Started
 from requence.exceptions import (
-    AckFailedError,
-    FileUnavailableError,
     RequenceError,
     TaskException,
     UsageError,
 )
 from requence.task.callbacks import Callbacks
 from requence.task.context import Context
-from requence.task.delivery import delivery
 from requence.task.hub import Ending, Seat
-from requence.task.persistent import PersistentMap
 from requence.task.poll import ask_patiently, poll
 from requence.task.reading import TERMINAL_TYPES, context_after, read_updates, type_of
-from requence.task.result import TaskResult, outcome_of
-from requence.task.revive import Reviver, fetch_into, revived_report
-from requence.task.snapshot import ENDED_STATUSES, FINAL_STATUSES, completed, known_status, last_update
+from requence.task.result import TaskResult
+from requence.task.revive import Reviver
+from requence.task.settlement import Settlement, wants_ack
+from requence.task.snapshot import ENDED_STATUSES, completed, known_status, last_update
 from requence.task.teller import Teller
 from requence.task.updates import TaskAborted, TaskEnd, TaskError, Update
 
@@ -76,20 +73,16 @@ class Follow:
         self._task_template = task_template
         self._stream_lost = stream_lost
         self._seat = seat
-        self._outcome: TaskResult | RequenceError | None = None
-        self._to_repeat = False  # whether what comes after the end has failed, and may be tried again
-        self._claims = False  # whether values of what was seen may still have to be fetched
-        self._settling: asyncio.Task[None] | None = None
         self._watching: asyncio.Future[None] | SharedOutcome[Ending] | None = None
-        self._last: Update | None = None
-        self._endings: list[SharedOutcome[TaskResult]] = []
         self._teller: Teller | None = None
-        self._delivery = delivery(api, started.task_id)
+        self._settlement = Settlement(
+            api, started, input=input, task_template=task_template, on_fixed=self._has_settled
+        )
 
     @property
     def has_ended(self) -> bool:
         """Whether the end of the task is known."""
-        return self._last is not None
+        return self._settlement.last is not None
 
     def tell_end(self, ending: SharedOutcome[TaskResult]) -> None:
         """Sets an outcome when the task has ended, from the stream that all waiters share.
@@ -101,13 +94,13 @@ class Follow:
             TaskException: It ended, but a part of its result could not be fetched; likewise.
             RequenceError: Following it is not possible.
         """
-        self._endings.append(ending)
-        if self._outcome is None:
+        self._settlement.endings.append(ending)
+        if self._settlement.outcome is None:
             self._watch()
-        elif self._last is not None and self._to_repeat:
-            self._settle_soon(self._settle(self._last))
+        elif self._settlement.last is not None and self._settlement.to_repeat:
+            self._settle_soon(self._settlement.settle(self._settlement.last))
         else:
-            self._answer()
+            self._settlement.answer()
 
     async def updates(
         self, *, room: asyncio.Event | None = None, after: int | None = None
@@ -130,17 +123,17 @@ class Follow:
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     if reviver.has_claims and not await reviver.fetch(batch):
-                        self._claims = True
+                        self._settlement.has_claims = True
                     updates, context = read_updates(batch, before=context)
                     last = self._last_of(updates)
                     if last != 0:
                         yield updates[:last]
                     if last is not None:
-                        await self._settle_from(updates[last], whole=after is None)
+                        await self._settlement.settle_from(updates[last], whole=after is None)
                         yield [updates[last]]
                         return
-        update, _ = await self._whole(await self._last_by_asking(stream, context))
-        await self._settle_from(update, whole=after is None)
+        update, _ = await self._settlement.whole(await self._last_by_asking(stream, context))
+        await self._settlement.settle_from(update, whole=after is None)
         yield [update]
 
     async def _read_to_the_end(self) -> None:
@@ -151,16 +144,16 @@ class Follow:
             stream = self._stream(EventLog(), None, reviver)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
-                    self._claims = self._claims or reviver.has_claims
+                    self._settlement.has_claims = self._settlement.has_claims or reviver.has_claims
                     if not _may_end_it(batch):
                         context = context_after(batch, before=context)
                         continue
                     updates, context = read_updates(batch, before=context)
                     last = self._last_of(updates)
                     if last is not None:
-                        await self._settle(self._last or updates[last])
+                        await self._settlement.settle(self._settlement.last or updates[last])
                         return
-        await self._settle(self._last or await self._last_by_asking(stream, context))
+        await self._settlement.settle(self._settlement.last or await self._last_by_asking(stream, context))
 
     def _last_of(self, updates: list[Update]) -> int | None:
         """Returns which of some updates is the last of the task, if one is."""
@@ -171,7 +164,7 @@ class Follow:
         report = None if stream is None else stream.ended_with
         if report is None:
             report = await poll(self._api, self._started.task_id, ENDED_STATUSES)
-        return last_update(self._revived(await self._finally(report)), context)
+        return last_update(self._settlement.revived(await self._settlement.final(report)), context)
 
     def tell(self, callbacks: Callbacks) -> None:
         """Has each update given to the callback `on_update`, from now to the end."""
@@ -184,6 +177,11 @@ class Follow:
         if self._seat is not None:
             self._seat.leave()
             self._seat = None
+
+    def _has_settled(self) -> None:
+        if self._teller is not None:
+            self._teller.release()
+        self.release()  # whoever waits on the shared stream is answered from the outcome
 
     def _watch(self) -> None:
         """Begins to watch for the end, if nothing does."""
@@ -206,24 +204,10 @@ class Follow:
 
     def _has_watched(self, watching: asyncio.Future[None]) -> None:
         error = _cut_off() if watching.cancelled() else watching.exception()
-        if self._outcome is None and error is not None:
-            self._fail(error)
-        elif self._endings and self._outcome is None:
+        if self._settlement.outcome is None and error is not None:
+            self._settlement.fail(error)
+        elif self._settlement.endings and self._settlement.outcome is None:
             self._watch()  # what tells the updates has fallen behind
-
-    def _answer(self) -> None:
-        """Sets all outcomes that somebody waits for."""
-        outcome, endings, self._endings = self._outcome, self._endings, []
-        for ending in endings:
-            if isinstance(outcome, RequenceError):
-                ending.fail(outcome)
-            elif outcome is not None:
-                ending.set(outcome)
-
-    def _fail(self, error: BaseException) -> None:
-        endings, self._endings = self._endings, []
-        for ending in endings:
-            ending.fail(error)
 
     def _stream(self, log: EventLog, room: asyncio.Event | None, reviver: Reviver) -> EventStream[Report]:
         task_id, url = self._started.task_id, self._started.watch_url
@@ -257,18 +241,18 @@ class Follow:
     def _take_from_seat(self, seat: Seat, watched: SharedOutcome[Ending]) -> None:
         """Settles from what the stream of all tasks has shown; at once, where nothing more is to be asked."""
         ending = watched.value
-        self._claims = self._claims or seat.has_claims
-        if self._outcome is not None:
+        self._settlement.has_claims = self._settlement.has_claims or seat.has_claims
+        if self._settlement.outcome is not None:
             return
         if ending is None:
-            self._fail(watched.error or _cut_off())
-        elif isinstance(ending, Report) or not seat.whole or self._claims or _wants_ack(ending):
+            self._settlement.fail(watched.error or _cut_off())
+        elif isinstance(ending, Report) or not seat.whole or self._settlement.has_claims or wants_ack(ending):
             self._settle_soon(self._settle_from_seat(seat, ending))
         else:
-            self._fix(ending)
+            self._settlement.fix(ending)
 
     async def _settle_from_seat(self, seat: Seat, ending: Ending) -> None:
-        await self._settle(await self._last_of_seat(seat, ending))
+        await self._settlement.settle(await self._last_of_seat(seat, ending))
 
     def _settle_soon(self, settling: Coroutine[Any, Any, None]) -> None:
         """Settles in the background; what is in the way of that is told to who waits."""
@@ -278,7 +262,7 @@ class Follow:
             error = _cut_off() if task.cancelled() else task.exception()
             if error is not None:
                 self._watching = None  # else who asks again would wait for what was told already
-                self._fail(error)
+                self._settlement.fail(error)
 
         task = asyncio.create_task(settling, name=f"settle {self._started.task_id}")
         _settling.add(task)
@@ -287,138 +271,19 @@ class Follow:
     async def _last_of_seat(self, seat: Seat, ending: Ending) -> Update:
         """Returns the last update, with what the stream of all tasks has not shown."""
         if isinstance(ending, Report):
-            return last_update(self._revived(await self._finally(ending)), seat.context)
+            return last_update(self._settlement.revived(await self._settlement.final(ending)), seat.context)
         if seat.whole:
             return ending
         try:
-            report = self._revived(await ask_patiently(self._api, self._started.task_id))
+            report = self._settlement.revived(await ask_patiently(self._api, self._started.task_id))
         except RequenceError as error:  # how it ended is known; only what came before is not
             _log.warning("What came before the end of task %s is not known: %s", seat.task_id, error)
             return ending
         return ending.with_context(completed(ending.context, report))
 
-    async def _finally(self, report: Report) -> Report:
-        """Returns how a task has ended. Where the service tells that only after the delivery, that is confirmed.
-
-        Raises:
-            AckFailedError: It could not be confirmed.
-        """
-        if known_status(report.status) in FINAL_STATUSES:
-            return report
-        refused = await self._delivery.confirm()
-        if refused is not None:
-            raise self._ack_failed(refused, None) from refused
-        return await poll(self._api, self._started.task_id, FINAL_STATUSES)
-
-    async def _settle_from(self, update: Update, *, whole: bool) -> None:
-        """Settles from the last update of a stream; that of one which began later is only acknowledged.
-
-        What such a stream has not shown is known for certain from the beginning of the log alone, and its last
-        update must not wait for that. Whoever wants the outcome follows the task from its beginning.
-        """
-        if whole or self._last is not None:
-            await self._settle(self._last or update)
-        elif _wants_ack(update):
-            await self._delivery.confirm()
-
-    async def _settle(self, update: Update) -> None:
-        """Fixes the outcome for everybody, once; fetches it and acknowledges it first where that is to be done.
-
-        What has failed of that is tried again.
-        """
-        if self._settling is None and not self._claims and not _wants_ack(update):
-            if self._outcome is None:
-                self._fix(update)
-            return
-        if self._settling is None or (self._settling.done() and self._to_repeat):
-            self._settling = asyncio.create_task(self._settle_once(update))
-        await asyncio.shield(self._settling)
-
-    async def _settle_once(self, update: Update) -> None:
-        update, missing = await self._whole(update)
-        # What was not received whole is not confirmed: the service keeps it.
-        refused = await self._delivery.confirm() if missing is None and _wants_ack(update) else None
-        self._fix(update, refused, missing)
-
-    async def _whole(self, update: Update) -> tuple[Update, RequenceError | None]:
-        """Returns a last update with values in the places of claim checks, and why the result has one, or None."""
-        if not self._claims:
-            return update, None
-        from requence.files.claim_check import ClaimCheck  # few need it
-
-        context = update.context
-        seen = {"result": context.result, "node_data": dict(context.node_data), "input": context.input}
-        if isinstance(context.input, ClaimCheck) and self._input is not None:
-            seen["input"] = self._input  # it was ours, and too large to be sent with the rest
-        problems = await fetch_into(seen, self._api.client)
-        node_data = PersistentMap[Any](seen["node_data"])
-        context = context.replaced(input=seen["input"], result=seen["result"], node_data=node_data)
-        return update.with_context(context), problems.get("result")
-
-    def _revived(self, report: Report) -> Report:
-        report, claims = revived_report(report, self._api.client)
-        self._claims = self._claims or claims
-        return report
-
-    def _fix(
-        self, update: Update, refused: RequenceError | None = None, missing: RequenceError | None = None
-    ) -> None:
-        """Fixes the outcome.
-
-        Args:
-            update: The last update.
-            refused: Why its delivery could not be confirmed.
-            missing: Why a part of its result could not be fetched.
-        """
-        outcome = outcome_of(update, task_url=self._started.url, task_template=self._task_template)
-        if missing is not None and isinstance(outcome, TaskResult):
-            outcome = self._not_fetched(missing, outcome)
-        elif refused is not None:
-            outcome = self._ack_failed(refused, outcome)
-        self._to_repeat = missing is not None or refused is not None
-        self._outcome, self._last = outcome, update
-        self._answer()
-        if self._teller is not None:
-            self._teller.release()
-        self.release()  # whoever waits on the shared stream is answered from the outcome
-
-    def _not_fetched(self, missing: RequenceError, outcome: TaskResult) -> TaskException:
-        error = TaskException(
-            f"The task has succeeded, but a part of its result is not here: {missing.message}",
-            result=outcome,
-            task_id=self._started.task_id,
-            task_url=self._started.url,
-            task_template=self._task_template,
-            status_code=missing.status_code if isinstance(missing, FileUnavailableError) else None,
-            hint="ask for the result again to fetch it again",
-        )
-        error.__cause__ = missing
-        return error
-
-    def _ack_failed(
-        self, refused: RequenceError, outcome: TaskResult | TaskException | None
-    ) -> AckFailedError:
-        failure = outcome if isinstance(outcome, TaskException) else None
-        ending = f" ({failure.message})" if failure else ""
-        error = AckFailedError(
-            f"The task has ended{ending}, but the service did not take the confirmation: {refused.message}",
-            result=outcome if isinstance(outcome, TaskResult) else None,
-            failure=failure,
-            task_id=self._started.task_id,
-            task_url=self._started.url,
-            task_template=self._task_template,
-            hint="ask for the result again to confirm again",
-        )
-        error.__cause__ = refused
-        return error
-
 
 def _may_end_it(batch: list[LogEvent]) -> bool:
     return any(type_of(name, payload) in TERMINAL_TYPES for _, name, payload in batch)
-
-
-def _wants_ack(update: Update) -> bool:
-    return getattr(update, "require_ack", None) is True
 
 
 def _cut_off() -> UsageError:
