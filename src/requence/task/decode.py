@@ -72,6 +72,12 @@ class Decoding(Generic[T_co]):
         # the parent might hold then.
         self._answers: dict[int, Future[TaskResult[T_co] | BaseException]] = {}
 
+    def for_another(self) -> Decoding[T_co]:
+        """Returns what decodes the result of another handle in the same way, without checking that again."""
+        other = Decoding[T_co].__new__(Decoding)
+        vars(other).update(vars(self), _answers={})
+        return other
+
     def blocking(self, plain: TaskResult[Any]) -> TaskResult[T_co]:
         """Returns the result, decoded in this thread if it was not decoded yet.
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from requence._client import Client, checked_client
 from requence._transport.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell, wait_until_known
 from requence._transport.credentials import find_access_token
-from requence._transport.io_thread import io_thread
 from requence.exceptions import UsageError
 from requence.task.arguments import (
     check_identifier,
@@ -21,6 +19,7 @@ from requence.task.arguments import (
     check_seconds,
 )
 from requence.task.awaitables import Operation, Pending
+from requence.task.beginning import begun
 from requence.task.decode import Decoding
 from requence.task.encode import encode_input
 from requence.task.iterate import AsyncItems, AsyncIteration
@@ -32,7 +31,6 @@ from requence.task.sync import SyncTask
 from requence.task.updates import Update
 
 if TYPE_CHECKING:
-    from requence._token import AccessToken
     from requence._transport.io_loop import Work
     from requence._transport.started import Started
     from requence.task.run import Run
@@ -150,7 +148,7 @@ class Task(Generic[T_co]):
         )
         decoding = Decoding[T_co](order.task_template, decode, result_type)
         token = find_access_token(access_token, client)
-        self._hold(_begun(order, token, client, on_update), decoding)
+        self._hold(begun(order, token, client, on_update), decoding)
 
     @overload
     @classmethod
@@ -224,7 +222,7 @@ class Task(Generic[T_co]):
         token = find_access_token(access_token, client)
         ref = reference_at(token.base_url, task)
         decoding = Decoding[Any](ref.task_template, decode, result_type)
-        return cls._with(_begun(ref, token, client, on_update), decoding)
+        return cls._with(begun(ref, token, client, on_update), decoding)
 
     @classmethod
     def _with(cls, run: Run, decoding: Decoding[Any]) -> Task[Any]:
@@ -393,21 +391,3 @@ class Task(Generic[T_co]):
         template, known_id = self._run.of.task_template, self.known_id
         parts = ["Task", repr(template) if template else "", known_id or ""]
         return f"<{' '.join(filter(None, parts))}>"
-
-
-def _begun(
-    of: Order | TaskRef, token: AccessToken, client: Client, on_update: Callable[[Update], object] | None
-) -> Run:
-    """Returns what begins a task, or goes on with it, on the I/O thread."""
-    io = (
-        io_thread()
-    )  # which has imported them: with asyncio, for which an import of this module does not wait
-    from requence.task.callbacks import Callbacks
-    from requence.task.run import Run
-
-    callbacks = None if on_update is None else Callbacks(io, on_update=on_update)
-    if isinstance(of, Order) and of.outgoing:
-        from requence.files.pump import pumps_for  # few need it
-
-        of = replace(of, pumps=pumps_for(io, (content for _, content in of.outgoing)))
-    return Run(io, token, client, of, callbacks)

@@ -62,6 +62,7 @@ class Run:
         of: What the caller asked for, or the task that the handle was attached to.
         start: What became of the start.
         handle: The handle, as long as somebody has it.
+        quiet: Whether others say that it takes long, who wait for many.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Run:
     ) -> None:
         self.of = of
         self.handle: weakref.ref[Any] | None = None
+        self.quiet = False
         self.start = StartOutcome()
         self._io = io
         self._token = token
@@ -265,13 +267,16 @@ class Run:
             self._followed().tell(callbacks)
 
     def _describe_start(self) -> str | None:
+        if self.quiet:
+            return None
         ending = self._ending
         is_waited_for = self.start.is_waited_for or (ending is not None and ending.waiting)
         return self.describe("the start") if is_waited_for else None
 
     def _describe_result(self) -> str | None:
         ending = self._ending  # of those who wait for it, one is the sign of life itself, which ends with it
-        return self.describe("the result") if ending is not None and ending.waiting > 1 else None
+        waited_for = ending is not None and ending.waiting > 1 and not self.quiet
+        return self.describe("the result") if waited_for else None
 
     def _beginning(self) -> Start | Attached:
         """Returns what starts the task; at the first call, on the I/O thread, the HTTP libraries are imported."""
