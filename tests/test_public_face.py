@@ -38,6 +38,7 @@ PUBLIC: dict[str, list[str]] = {
         "TaskAbortedError",
         "TaskException",
         "TaskFailedError",
+        "TaskItem",
         "TaskNotFoundError",
         "TaskProtectException",
         "TaskRef",
@@ -52,10 +53,18 @@ PUBLIC: dict[str, list[str]] = {
         "abort_task",
         "flush",
         "get_task",
+        "map_tasks",
         "protect_task",
         "recreate_task",
     ],
-    "requence.task.aio": ["abort_task", "flush", "get_task", "protect_task", "recreate_task"],
+    "requence.task.aio": [
+        "abort_task",
+        "flush",
+        "get_task",
+        "map_tasks",
+        "protect_task",
+        "recreate_task",
+    ],
     "requence.task.updates": [
         "BaseUpdate",
         "NodeDefer",
@@ -264,6 +273,7 @@ def test_a_watcher_has_both_faces() -> None:
 
 
 FUNCTIONS = [name for name in requence.task.__all__ if inspect.isfunction(getattr(requence.task, name))]
+ITERATED = {"map_tasks"}  # whose twin is not awaited, but iterated with `async for`
 
 
 def test_every_function_has_its_coroutine_twin_and_the_reverse() -> None:
@@ -271,12 +281,36 @@ def test_every_function_has_its_coroutine_twin_and_the_reverse() -> None:
     assert sorted(aio.__all__) == sorted(FUNCTIONS)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ITERATED])
 def test_a_function_and_its_twin_take_and_give_the_same(name: str) -> None:
     function, twin = getattr(requence.task, name), getattr(aio, name)
     assert inspect.signature(twin) == inspect.signature(function)
     assert inspect.iscoroutinefunction(twin)
     assert not inspect.iscoroutinefunction(function)
+
+
+@pytest.mark.parametrize("name", ITERATED)
+def test_an_iterated_function_and_its_twin_take_and_give_the_same(name: str) -> None:
+    """But for inputs that are waited for, which only the twin can take."""
+    function, twin = (inspect.signature(getattr(module, name)) for module in (requence.task, aio))
+    inputs = twin.parameters["inputs"]
+    plain = inputs.replace(annotation=str(inputs.annotation).removesuffix(" | AsyncIterable[Any]"))
+    parameters = [plain if it is inputs else it for it in twin.parameters.values()]
+    returned = awaited(getattr(aio, name), str(twin.return_annotation))
+    assert returned != twin.return_annotation
+    assert twin.replace(parameters=parameters, return_annotation=returned) == function
+
+
+@pytest.mark.parametrize("module", [requence.task, aio])
+def test_what_is_given_to_many_tasks_is_as_for_one(module: Any) -> None:
+    one = inspect.signature(function_of(vars(Task)["__init__"])).parameters
+    many = inspect.signature(module.map_tasks).parameters
+    own = {"inputs", "max_in_flight", "on_exit", "name"}
+    for name in many.keys() - own:
+        assert (many[name].annotation, many[name].default) == (one[name].annotation, one[name].default)
+    assert one.keys() - many.keys() == {"self", "input", "on_update"}
+    assert many["max_in_flight"].default == 100
+    assert many["on_exit"].default == "leave"
 
 
 def test_a_task_takes_what_is_documented() -> None:
@@ -299,7 +333,15 @@ def test_a_task_takes_what_is_documented() -> None:
 @pytest.mark.parametrize(("name", "ways"), [("__init__", 2), ("attach", 3)])
 def test_what_checkers_are_told_of_a_task_has_the_same_parameters(name: str, ways: int) -> None:
     """Both are written down once for each way to say what the result is."""
-    implementation = function_of(vars(Task)[name])
+    check_overloads(function_of(vars(Task)[name]), ways)
+
+
+@pytest.mark.parametrize("module", [requence.task, aio])
+def test_what_checkers_are_told_of_many_tasks_has_the_same_parameters(module: Any) -> None:
+    check_overloads(module.map_tasks, 3)
+
+
+def check_overloads(implementation: Callable[..., Any], ways: int) -> None:
     written = inspect.signature(implementation).parameters
     overloads = [inspect.signature(function_of(one)).parameters for one in get_overloads(implementation)]
     assert len(overloads) == ways

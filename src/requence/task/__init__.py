@@ -24,10 +24,12 @@ from requence.exceptions import (
 from requence.task import aio as aio
 from requence.task import updates as updates
 from requence.task.awaitables import Operation, Pending
+from requence.task.batch import map_tasks
 from requence.task.context import Context
 from requence.task.flush import Unstarted
 from requence.task.functions import abort_task, flush, get_task, protect_task, recreate_task
 from requence.task.handle import Task
+from requence.task.item import TaskItem
 from requence.task.reference import TaskRef
 from requence.task.result import TaskResult
 from requence.task.snapshot import TaskSnapshot
@@ -49,6 +51,7 @@ __all__ = [
     "TaskAbortedError",
     "TaskException",
     "TaskFailedError",
+    "TaskItem",
     "TaskNotFoundError",
     "TaskProtectException",
     "TaskRef",
@@ -63,6 +66,7 @@ __all__ = [
     "abort_task",
     "flush",
     "get_task",
+    "map_tasks",
     "protect_task",
     "recreate_task",
 ]
