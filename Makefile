@@ -60,10 +60,12 @@ contract-client: $(CONTRACT_VENV)/.made ## the client: its tests once more, with
 	@$(CONTRACT_BIN)/python -m pytest tests/contract_client $(ARGS)
 	@$(CONTRACT_BIN)/python -m pytest -p tests.contract_client.watching --whole-suite $(CLIENT_TESTS) $(ARGS)
 
-soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, and kill servers, and count what is lost: make soak [CUTS=10000 EXITS=100 KILLS=50]
+soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, kill servers, run many tasks, and count what is lost: make soak [CUTS=10000 EXITS=100 KILLS=50 TASKS=10000]
 	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))
 	@$(BIN)/python -m tests.process.exits $(or $(EXITS),100)
 	@$(BIN)/python -m tests.local.kill_soak --kills $(or $(KILLS),50)
+	@$(BIN)/python -m tests.task.many $(or $(TASKS),10000)
+	@$(BIN)/python -m tests.task.many $(or $(TASKS),10000) --async
 
 bench: $(VENV)/.dev ## side by side with the published SDK and bare aiohttp, then the local server; writes docs/performance.md: make bench [QUICK=1] [ONLY=word]
 	@$(BIN)/python -m benchmarks.side_by_side $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)')

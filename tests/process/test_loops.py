@@ -69,7 +69,7 @@ def test_many_loops_and_threads_at_once(notes: Notes) -> None:
 BLOCKING = """
     import asyncio, datetime, threading, warnings
     import requence
-    from requence.task import Task, TaskWatcher, abort_task, get_task, protect_task
+    from requence.task import Task, TaskWatcher, abort_task, get_task, map_tasks, protect_task
 
     async def main():
         task = Task("note", {"from": "a running loop", "wait": False})
@@ -87,6 +87,7 @@ BLOCKING = """
             protect_task(task.known_id)
             abort_task(task.known_id)
             requence.flush()
+            next(map_tasks("note", [{"from": "one of many", "wait": False}]))
     """
 INSTEAD = [
     "await task.task_id",
@@ -102,6 +103,7 @@ INSTEAD = [
     "await requence.task.aio.protect_task(…)",
     "await requence.task.aio.abort_task(…)",
     "await requence.task.aio.flush()",
+    "async for … in requence.task.aio.map_tasks(…)",
 ]
 
 

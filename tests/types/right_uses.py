@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypedDict, assert_never, assert_type
 
@@ -18,6 +18,7 @@ from requence.task import (
     Operation,
     Pending,
     Task,
+    TaskItem,
     TaskRef,
     TaskResult,
     TaskSnapshot,
@@ -28,6 +29,7 @@ from requence.task import (
     aio,
     flush,
     get_task,
+    map_tasks,
     protect_task,
 )
 from requence.task.updates import (
@@ -274,6 +276,44 @@ async def flushing() -> None:
 
 def configuring() -> None:
     requence.configure("token", call_timeout=5, patience=None, proxy="http://proxy:3128")
+
+
+def many(client: Client) -> None:
+    def name(index: int, input: Any) -> str | None:
+        return f"{index}: {input}"
+
+    for item in map_tasks("t", [1, 2]):
+        assert_type(item, TaskItem[Any])
+        assert_type(item.index, int)
+        assert_type(item.task, Task[Any] | None)
+        assert_type(item.error, Exception | None)
+        assert_type(item.result, TaskResult[Any])
+    with map_tasks(
+        "t", ({"n": n} for n in range(5)), result_type=Invoice, max_in_flight=5, name=name
+    ) as items:
+        for item in items:
+            assert_type(item, TaskItem[Invoice])
+            assert_type(item.result.result, Invoice)
+            assert_type(item.task, Task[Invoice] | None)
+        items.close()
+    for item in map_tasks("t", {1}, decode=Invoice.from_dict, on_exit="abort", client=client, name="n"):
+        of_any_item(item)
+    of_any_item(next(map_tasks("t", [], result_type=Receipt)))
+
+
+def of_any_item(item: TaskItem[Invoice]) -> None:
+    assert_type(item.result.result, Invoice)
+
+
+async def many_awaited(inputs: AsyncIterator[int]) -> None:
+    async for item in aio.map_tasks("t", inputs):
+        assert_type(item, TaskItem[Any])
+    async with aio.map_tasks("t", [1], result_type=Invoice, on_exit="abort") as items:
+        async for item in items:
+            assert_type(item.result.result, Invoice)
+        await items.aclose()
+    decoded = [item.result.result async for item in aio.map_tasks("t", [1], decode=is_large)]
+    assert_type(decoded, list[bool])
 
 
 async def their_twins() -> None:

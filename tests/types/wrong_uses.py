@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypedDict, assert_never, assert_type
 
 import requence
-from requence.task import Operation, Task, TaskResult, Update, abort_task, aio, get_task, protect_task
+from requence.task import (
+    Operation,
+    Task,
+    TaskItem,
+    TaskResult,
+    Update,
+    abort_task,
+    aio,
+    get_task,
+    map_tasks,
+    protect_task,
+)
 from requence.task.updates import NodeUpdate, TaskEnd
 
 
@@ -117,6 +129,29 @@ async def references(task: Task[Any]) -> None:
         print(entry.tsak)  # wrong
     requence.flush("5")  # wrong
     await requence.flush()  # wrong: it blocks
+
+
+async def many(inputs: AsyncIterator[int]) -> None:
+    map_tasks("t")  # wrong: no inputs
+    map_tasks("t", 5)  # wrong
+    map_tasks("t", inputs)  # wrong: only the twin waits for them
+    map_tasks("t", [], 5)  # wrong: the others are given by name
+    map_tasks("t", [], max_in_flight="5")  # wrong
+    map_tasks("t", [], on_exit="stay")  # wrong
+    map_tasks("t", [], name=of_one_text)  # wrong
+    map_tasks("t", [], result_type=int, decode=int)  # wrong: one of them
+    for item in map_tasks("t", [], result_type=Invoice):
+        print(item.result.number)  # wrong: result.result
+        print(item.result.result.nubmer)  # wrong
+        print(item.task.known_id)  # wrong: maybe there is none
+        other: TaskItem[str] = item  # wrong
+        item.index = 5  # wrong: read-only
+        print(other)
+    for _ in aio.map_tasks("t", []):  # wrong
+        pass
+    async for _ in map_tasks("t", []):  # wrong
+        pass
+    await aio.map_tasks("t", [])  # wrong
 
 
 async def functions() -> None:

@@ -22,7 +22,7 @@ __all__ = ["InFlight"]
 
 _log = logging.getLogger("requence.task")
 
-_REASON = "Whoever had started it with map_tasks has gone"
+_REASON = "map_tasks was left before this task had ended"
 _CONFIRMED_WITHIN = 10.0  # seconds that leaving waits for
 
 
@@ -46,7 +46,7 @@ class InFlight(Generic[T_co]):
         self.io = io
         self._task_template = task_template
         self._abort = abort
-        self._under_way: dict[Begun[T_co], Run] = {}
+        self._under_way: dict[Run, Begun[T_co]] = {}
         self._ended: deque[Begun[T_co] | None] = deque()
         self.pop: Callable[[], Begun[T_co] | None] = self._ended.popleft
         self._changed = asyncio.Event()
@@ -109,12 +109,14 @@ class InFlight(Generic[T_co]):
             if self._abort:
                 self.io.submit(partial(run.abort, _REASON), before_exit=True)
             return
-        self._under_way[begun] = run
+        self._under_way[run] = begun
         ending = run.ending()
-        ending.on_done(partial(self._take_end, begun, ending))
+        # Not the handle, which would then be kept by what follows the task for it.
+        ending.on_done(partial(self._take_end, run, ending))
 
-    def _take_end(self, begun: Begun[T_co], ending: SharedOutcome[TaskResult]) -> None:
-        if self._under_way.pop(begun, None) is None:  # the consumer has left
+    def _take_end(self, run: Run, ending: SharedOutcome[TaskResult]) -> None:
+        begun = self._under_way.pop(run, None)
+        if begun is None:  # the consumer has left
             return
         if ending.error is None:
             begun.plain = ending.value
@@ -130,7 +132,7 @@ class InFlight(Generic[T_co]):
     def _leave(self) -> list[Run]:
         """Forgets everything; returns what was under way."""
         self._left = True
-        runs = list(self._under_way.values())
+        runs = list(self._under_way)
         self._under_way.clear()
         self._ended.clear()
         self._changed.set()
