@@ -8,8 +8,8 @@ import itertools
 import logging
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, closing
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
@@ -21,6 +21,7 @@ from tests.scripted_server import (
     Gate,
     ScriptedServer,
     Stream,
+    _left_running,
     check_nothing_is_left,
     end,
     event,
@@ -28,6 +29,7 @@ from tests.scripted_server import (
     started,
 )
 
+from requence._transport.io_thread import io_thread
 from requence.exceptions import ConfigurationError, UsageError
 from requence.local import LocalServer
 from requence.task import (
@@ -230,19 +232,26 @@ def test_no_more_is_begun_than_fits(mapping: Mapping, server: EchoServer, limit:
 
 
 def test_as_much_is_begun_as_fits(mapping: Mapping, server: EchoServer) -> None:
-    server.gate = Gate()
-    with mapping(Counted(), max_in_flight=20) as items:
-        opening = threading.Thread(target=open_once_there_are, args=(server, 20))
-        opening.start()
+    with mapping(Counted(), max_in_flight=20) as items, opened_once_there_are(server, 20):
         next(items)
-        opening.join()
         assert server.count("finalize") == 20
 
 
-def open_once_there_are(server: EchoServer, count: int) -> None:
-    server.wait_until(lambda: server.count("watch") == count)
-    assert server.gate is not None
-    server.gate.open()
+@contextmanager
+def opened_once_there_are(server: EchoServer, count: int) -> Generator[None]:
+    """Lets no task end before so many were begun."""
+    server.gate = gate = Gate()
+
+    def wait() -> None:
+        server.wait_until(lambda: server.count("watch") == count)
+        gate.open()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    try:
+        yield
+    finally:
+        waiting.join()
 
 
 def test_inputs_that_cannot_be_sent_have_room_like_others(mapping: Mapping, server: EchoServer) -> None:
@@ -579,20 +588,10 @@ def test_dropping_it_is_leaving_it(mapping: Mapping, server: EchoServer) -> None
 
 
 def test_what_has_ended_is_not_aborted(mapping: Mapping, server: EchoServer) -> None:
-    with mapping(Counted(), max_in_flight=5, on_exit="abort") as items:
+    with mapping(Counted(), max_in_flight=5, on_exit="abort") as items, opened_once_there_are(server, 5):
         next(items)
-        server.wait_until(lambda: server.count("watch") == 5)
-        assert settled(server, 5)
+        io_thread().run(_left_running)  # nobody follows any of them any more
     assert "abort" not in server.operations
-
-
-def settled(server: EchoServer, count: int) -> bool:
-    """Says whether the ends of so many tasks have come to the SDK: no connection follows one any more."""
-    from tests.scripted_server import _left_running  # what this test wants is what it looks for
-
-    from requence._transport.io_thread import io_thread
-
-    return server.count("watch") == count and not io_thread().run(_left_running)
 
 
 def test_an_iteration_that_has_come_to_its_end_aborts_nothing(mapping: Mapping, server: EchoServer) -> None:
@@ -621,14 +620,12 @@ def test_leaving_waits_for_the_aborts_but_not_for_ever(
     mapping: Mapping, server: EchoServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(in_flight, "_CONFIRMED_WITHIN", 0.05)
-    server.gate = gate = Gate()
-    server.gates["first"] = at_once = Gate()
-    at_once.open()
-    server.script("abort", Answer(when=gate))
-    with mapping(["first", 1, 2, 3], on_exit="abort") as items:
+    gate = Gate()
+    server.always("abort", Answer(when=gate))
+    with mapping(some_inputs(server), max_in_flight=10, on_exit="abort") as items:
         next(items)
     assert [record.getMessage() for record in caplog.records] == [
-        "1 of 3 aborts of tasks of 't' were not confirmed within 0.05 seconds"
+        "9 of 9 aborts of tasks of 't' were not confirmed within 0.05 seconds"
     ]
     gate.open()
 
@@ -636,11 +633,10 @@ def test_leaving_waits_for_the_aborts_but_not_for_ever(
 def test_what_could_not_be_aborted_is_logged(
     mapping: Mapping, server: EchoServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.gates = {"1": Gate()}
     server.script("abort", Answer(404, "there is no such task"))
-    with mapping(["first", "1"], on_exit="abort") as items:
+    with mapping(some_inputs(server), max_in_flight=10, on_exit="abort") as items:
         next(items)
-        server.wait_until(lambda: len(server.inputs) == 2)
+        server.wait_until(lambda: server.count("watch") == 10)
     [line] = [record.getMessage() for record in caplog.records]
     assert line.startswith("Task task-")
     assert line.endswith("of 't' was not aborted: there is no such task")
@@ -680,6 +676,7 @@ def test_what_was_taken_or_left_is_not_kept(mapping: Mapping, leave: Callable[[I
     assert handle() is None  # without the collector
     leave(items)
     del items
+    io_thread().run(_left_running)  # what was left has been forgotten there by then
     gc.collect()
     assert not any(one() for one in kept)
 
@@ -720,8 +717,9 @@ async def test_each_face_says_how_it_is_iterated(server: EchoServer) -> None:
 async def test_it_tells_how_far_it_is(server: EchoServer) -> None:
     items = aio.map_tasks("t", range(3), client=server.client, max_in_flight=2)
     assert repr(items) == "<map_tasks of 't': 0 begun, 0 of 2 in flight>"
-    await anext(items)
-    assert repr(items).startswith("<map_tasks of 't': 2 begun, 1 of 2")
+    with opened_once_there_are(server, 2):
+        await anext(items)
+    assert repr(items) == "<map_tasks of 't': 2 begun, 1 of 2 in flight>"
     await items.aclose()
     assert repr(items) == "<map_tasks of 't': 2 begun, over>"
 

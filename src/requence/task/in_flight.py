@@ -118,6 +118,7 @@ class InFlight(Generic[T_co]):
         begun = self._under_way.pop(run, None)
         if begun is None:  # the consumer has left
             return
+        run.quiet = False  # whoever waits for its handle from now on waits for it alone
         if ending.error is None:
             begun.plain = ending.value
         else:
