@@ -581,6 +581,21 @@ def test_what_is_under_way_is_aborted(
     assert list(items) == []
 
 
+def test_a_generator_of_inputs_is_closed(mapping: Mapping) -> None:
+    closed = list[bool]()
+
+    def inputs() -> Iterator[int]:
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    with mapping(inputs(), max_in_flight=3) as items:
+        next(items)
+        assert not closed
+    assert closed == [True]
+
+
 def test_dropping_it_is_leaving_it(mapping: Mapping, server: EchoServer) -> None:
     for _ in mapping(some_inputs(server), max_in_flight=10, on_exit="abort"):
         break

@@ -106,7 +106,7 @@ class TaskItems(_Batch[T_co], Iterator[TaskItem[T_co]]):
         self, recipe: Recipe[T_co], inputs: Iterable[Any], *, max_in_flight: int, on_exit: OnExit
     ) -> None:
         super().__init__(recipe, max_in_flight=max_in_flight, on_exit=on_exit)
-        self._inputs = iter(inputs)
+        self._inputs: Iterator[Any] = iter(inputs)
 
     def __next__(self) -> TaskItem[T_co]:
         if not self._has_begun_step():
@@ -133,6 +133,10 @@ class TaskItems(_Batch[T_co], Iterator[TaskItem[T_co]]):
         left = self._end()
         if left is not None:
             block_until_known(self._in_flight.io, left, self._not_confirmed, instead=_INSTEAD)
+
+    def _end(self) -> Submitted[None] | None:
+        self._inputs = iter(())  # a generator that nobody else has is closed by that
+        return super()._end()
 
     def _fill(self) -> None:
         begins = True
@@ -218,7 +222,8 @@ class AsyncTaskItems(_Batch[T_co], AsyncIterator[TaskItem[T_co]]):
         aborted is logged.
         """
         left = self._end()
-        await self._reader.close()
+        reader, self._reader = self._reader, PlainReader(iter(()))
+        await reader.close()
         if left is not None:
             await self._in_flight.io.wait_async(left)
 
