@@ -27,9 +27,9 @@ from requence.task import TaskFailedError, TaskItem, aio, map_tasks
 __all__ = ["main"]
 
 _PARTS = 10
-_VARIES = (
-    10_000  # blocks of memory by which what is under way may be more late than early; an item alone has 80
-)
+# Blocks of memory by which there may be more late than early: what is under way varies, and connections are kept,
+# at most one for each task at once. An item alone has 80.
+_VARIES = 10_000
 
 
 class Service(ScriptedServer):
