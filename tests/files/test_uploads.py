@@ -35,7 +35,7 @@ from requence.exceptions import (
     UsageError,
 )
 from requence.files import RequenceFile, RequenceStream
-from requence.task import Task
+from requence.task import Task, map_tasks
 
 LARGE = bytes(range(256)) * 8192  # 2 MiB
 
@@ -593,3 +593,14 @@ def test_the_end_of_a_script_waits_for_a_file(
     assert (done.returncode, done.stderr) == (0, "")
     assert server.calls("upload")[0].body == LARGE
     assert len(server.calls("finalize")) == 1
+
+
+def test_in_a_batch(server: ScriptedServer) -> None:
+    """One of the streams was used before: that is the fault of its input only."""
+    used = RequenceStream([b"x"])
+    inputs = [{"f": RequenceFile(b"0")}, used, {"s": RequenceStream([b"2"])}, used]
+    items = sorted(map_tasks("t", inputs, client=server.client), key=lambda item: item.index)
+    assert [item.error is None for item in items] == [True, True, True, False]
+    assert isinstance(items[3].error, UsageError)
+    assert "was used already" in items[3].error.message
+    assert len(server.calls("finalize")) == 3

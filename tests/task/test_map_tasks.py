@@ -318,7 +318,7 @@ def test_default_converts_inputs(mapping: Mapping) -> None:
         ({"client": "x"}, "client must be a requence.Client, not str"),
         ({"decode": 5}, "decode must be a function or None, not int"),
         ({"decode": str, "result_type": int}, "decode and result_type were both given"),
-        ({"result_type": object()}, "result_type is"),
+        ({"result_type": "text"}, "result_type is"),
         ({"default": 5}, "default must be a function or None, not int"),
         ({"inputs": "abc"}, "inputs must have one input for each task, and not be a str"),
         ({"inputs": b"abc"}, "inputs must have one input for each task, and not be a bytes"),

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeAlias
 
+from requence._transport.blocking import block_or_tell, block_until_known, wait_or_tell
 from requence._transport.io_thread import io_thread
 from requence.exceptions import ConfigurationError, UsageError
-from requence.task.blocking import block_or_tell, block_until_known, wait_or_tell
 from requence.task.inputs import END, AsyncReader, PlainReader
 from requence.task.item import TaskItem
 from requence.task.recipe import Begun, Recipe

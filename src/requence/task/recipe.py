@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
-from requence.exceptions import ConfigurationError
+from requence.exceptions import ConfigurationError, UsageError
 from requence.task.arguments import check_function, check_identifier, check_optional_text, check_priority
 from requence.task.beginning import begun
 from requence.task.decode import Decoding
 from requence.task.encode import encode_input
 from requence.task.handle import Task
 from requence.task.item import TaskItem, about_input
-from requence.task.order import Order
+from requence.task.order import Order, Outgoing
 from requence.task.result import T_co, TaskResult
 
 if TYPE_CHECKING:
@@ -96,24 +96,31 @@ class Recipe(Generic[T_co]):
     def begin(self, index: int, input: Any) -> Begun[T_co]:
         """Starts the task of one input, if that can be sent; else returns what says why not."""
         one = Begun[T_co](index, input, self._decoding.for_another())
+        outgoing = list[Outgoing]()
         try:
-            order = self._order(index, input)
+            order = self._order(index, input, outgoing)
+            one.run = begun(order, self._token, self._client)
         except ConfigurationError as error:
             one.error = error
             return one
-        one.run = begun(order, self._token, self._client)
+        except UsageError as error:
+            if not outgoing:
+                raise
+            one.error = error  # a stream that was used already, say: that is this input's own fault
+            return one
         one.run.quiet = True
         one.task = Task._with(one.run, one.decoding)  # noqa: SLF001 (no part of the public face)
         return one
 
-    def _order(self, index: int, input: Any) -> Order:
+    def _order(self, index: int, input: Any, outgoing: list[Outgoing]) -> Order:
         return Order(
             task_template=self.task_template,
-            input=encode_input(input, default=self._default),
+            input=encode_input(input, default=self._default, outgoing=outgoing),
             name=self._name_of(index, input),
             priority=self._priority,
             require_ack=self._require_ack,
             suppress_branch_warning=self._suppress_branch_warning,
+            outgoing=tuple(outgoing),
         )
 
     def _name_of(self, index: int, input: Any) -> str | None:
