@@ -124,7 +124,7 @@ async def load(token: str, rate: int, seconds: float, lasts: float, server: int)
         ended, took = seen.ended - ended, time.perf_counter() - first
         spent = processor_seconds(server) - spent
     streams = min(open_streams), statistics.median(open_streams)
-    return Load(ended / took, streams, seen.late[told:], spent / ended)
+    return Load(ended / took, streams, seen.late[told:], spent / max(ended, 1))
 
 
 def processor_seconds(pid: int) -> float:
