@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -21,6 +23,7 @@ from tests.scripted_server import (
     Stream,
     end,
     event,
+    frame,
     prepared,
     report,
     started,
@@ -29,18 +32,22 @@ from tests.scripted_server import (
 from requence import task as sdk
 from requence._client import default_client_set_to
 from requence.cli import generate_types
+from requence.files import RequenceFile, RequenceStream
 from requence.task import Task, TaskWatcher
-from requence_api import AuthenticatedClient
+from requence_api import AuthenticatedClient, Client
+from requence_api.api.files import download_file, download_stream, register_stream, send_stream, upload_file
 from requence_api.api.task import abort_task, ack_task, finalize_task, get_task, prepare_task, protect_task
 from requence_api.api.types import get_python_types
 from requence_api.api.watch import watch_all_tasks, watch_task
 from requence_api.models import FinalizeRequest, WatchAllRequest, WatchRequest
-from requence_api.types import UNSET, Unset
+from requence_api.types import UNSET, File, Unset
 
 # What says who is asking, and how; it belongs to the HTTP library and to nothing that the contract describes.
 OF_THE_LIBRARY = {"user-agent", "accept", "accept-encoding", "connection"}
 
 NAMES = ["t", "my template", "a/b", "ä€😀", "100%", "a?b#c", "a+b&c=d", "~-._!*'();:@$,[]"]
+KEY = "q8Jr/2mT5 xW1c"  # as a server would never write it, to see that it stays as it is
+CONTENTS = [b"", b"abc", bytes(range(256)) * 8192]
 INPUTS: list[Any] = [
     None,
     True,
@@ -77,6 +84,17 @@ def server() -> Iterator[ScriptedServer]:
                 case "watch":
                     last = call.json.get("lastPosition", 0)
                     return Stream([event(last + 1, "taskStart"), end(last + 2, requireAck=True)])
+                case "upload":
+                    return Answer(200, {"url": f"{server.url}/files/{task_id}", "size": len(call.body)})
+                case "register":
+                    return Answer(200, {"url": f"{server.url}/streams/{task_id}", "mime": call.mime})
+                case "streams" if call.method == "GET":
+                    framed = {"x-requence-stream-protocol": "framed"}
+                    return Answer(200, frame(0, b"abc") + frame(1, b""), framed)
+                case "streams":
+                    return Answer(200)
+                case "files":
+                    return Answer(200, b"abc", {"Content-Type": "application/octet-stream"})
                 case _:
                     return Answer(404)
 
@@ -90,6 +108,13 @@ def server() -> Iterator[ScriptedServer]:
 @pytest.fixture
 def generated(server: ScriptedServer) -> Iterator[AuthenticatedClient]:
     with AuthenticatedClient(server.url, token=BEARER) as client:
+        yield client
+
+
+@pytest.fixture
+def anybody(server: ScriptedServer) -> Iterator[Client]:
+    """The generated client without a token: what the URLs of files and streams are for."""
+    with Client(server.url) as client:
         yield client
 
 
@@ -222,6 +247,97 @@ def test_get_python_types(
         assert generate_types.main(["generate-types", "--outdir", str(tmp_path)]) == 0
     call = ours(server, "/task/types/")
     check_the_same(server, call, lambda: get_python_types.sync_detailed(client=generated))
+
+
+def started_with(server: ScriptedServer, value: Any, cap: int | None) -> None:
+    """Starts a task with a file or a stream in its input."""
+    quoted = quote(KEY, safe="")
+    urls = {
+        "uploadUrl": f"{server.url}/files/upload/{quoted}",
+        "streamUrl": f"{server.url}/streams/register/{quoted}",
+    }
+    limits = {} if cap is None else {"limits": {"maxFileSize": cap}}
+    finalize_url = f"{server.url}/task/finalize/a%2Fb"
+    server.always("prepare", prepared(server, "a/b", finalizeUrl=finalize_url, fileUrls=urls, **limits))
+    Task("t", value, client=server.client).sync.finalized()
+
+
+def given(server: ScriptedServer, kind: str, **reference: Any) -> Any:
+    """What a task has in its input where there is a reference to a file or a stream."""
+    reference |= {"__REQUENCE_type": kind, "mime": "application/octet-stream"}
+    server.always("get", report("successful", input=reference))
+    return Task.attach("a", client=server.client).sync.result.input
+
+
+@pytest.mark.parametrize("room", [None, 0, 2**40])
+@pytest.mark.parametrize("content", CONTENTS, ids=len)
+def test_upload_file(server: ScriptedServer, anybody: Client, content: bytes, room: int | None) -> None:
+    cap = None if room is None else len(content) + room
+    started_with(server, RequenceFile(content), cap)
+    call = ours(server, "/files/upload/")
+    size = UNSET if cap is None else cap
+    check_the_same(
+        server,
+        call,
+        lambda: upload_file.sync_detailed(
+            KEY, client=anybody, body=File(payload=io.BytesIO(content)), file_size=size
+        ),
+    )
+
+
+@pytest.mark.parametrize("cap", [None, 0, 2**40])
+def test_register_stream(server: ScriptedServer, anybody: Client, cap: int | None) -> None:
+    started_with(server, RequenceStream([]), cap)
+    call = ours(server, "/streams/register/")
+    size = UNSET if cap is None else cap
+    check_the_same(server, call, lambda: register_stream.sync_detailed(KEY, client=anybody, file_size=size))
+
+
+class OfNoKnownSize(io.BytesIO):
+    """Bytes that come from somewhere, like those of a pipe."""
+
+    def tell(self) -> NoReturn:
+        raise io.UnsupportedOperation
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=len)
+def test_send_stream(server: ScriptedServer, anybody: Client, content: bytes) -> None:
+    started_with(server, RequenceStream([content]), None)
+    call = ours(server, "/streams/q8Jr")
+    assert call.headers["transfer-encoding"] == "chunked"
+    body = File(payload=OfNoKnownSize(content))
+    check_the_same(server, call, lambda: send_stream.sync_detailed(KEY, client=anybody, body=body))
+
+
+def test_a_stream_whose_size_can_be_seen_is_announced_by_the_generated_code_only(
+    server: ScriptedServer, anybody: Client
+) -> None:
+    """Ours does not look for a size: that is the only difference that there is."""
+    started_with(server, RequenceStream(io.BytesIO(b"abc")), None)
+    call = ours(server, "/streams/q8Jr")
+    send_stream.sync_detailed(KEY, client=anybody, body=File(payload=io.BytesIO(b"abc")))
+    theirs = server.calls()[-1]
+    assert call.headers.pop("transfer-encoding") == "chunked"
+    assert theirs.headers.pop("content-length") == "3"
+    assert on_the_wire(call) == on_the_wire(theirs)
+
+
+def test_download_file(server: ScriptedServer, anybody: Client) -> None:
+    file = given(server, "RequenceFile", url=f"{server.url}/files/{quote(KEY, safe='')}", size=3)
+    assert file.read() == b"abc"
+    call = ours(server, "/files/")
+    check_the_same(server, call, lambda: download_file.sync_detailed(KEY, client=anybody))
+
+
+def test_download_stream(server: ScriptedServer, anybody: Client) -> None:
+    stream = given(server, "RequenceStream", url=f"{server.url}/streams/{quote(KEY, safe='')}")
+    assert stream.read() == b"abc"
+    call = ours(server, "/streams/")
+    check_the_same(
+        server,
+        call,
+        lambda: download_stream.sync_detailed(KEY, client=anybody, x_requence_stream_protocol="framed"),
+    )
 
 
 def sent(client: AuthenticatedClient, built: dict[str, Any]) -> httpx.Response:
