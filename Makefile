@@ -7,7 +7,7 @@ CONTRACT_VENV := $(VENV)-contract
 CONTRACT_BIN := $(CONTRACT_VENV)/bin
 DEMO_DB ?= .requence/demo.db
 DEMO := local examples/document_digest.py --db '$(DEMO_DB)' $(if $(PORT),--port $(PORT))
-CLIENT_TESTS := tests/task tests/stream tests/transport tests/process tests/cli/test_generate_types.py
+CLIENT_TESTS := tests/task tests/stream tests/transport tests/process tests/files tests/cli/test_generate_types.py
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help

@@ -1,6 +1,7 @@
 """Judges requests, answers and events by the contract, with openapi-core.
 
-What OpenAPI cannot describe, the events of a stream, is judged by the contract's own list of them, `x-events`.
+What OpenAPI cannot describe is judged by what the contract says otherwise: the events of a stream by its list of
+them, `x-events`, and what is special to files by its text (`in_words.py`).
 openapi-core is there in the environment of `make contract` only, and has no types that strict checkers could use.
 """
 
@@ -17,13 +18,23 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from jsonschema import Draft202012Validator
+from tests.contract_client.in_words import (
+    ANY_MEDIA_TYPE,
+    MEDIA_TYPE,
+    PROTOCOL,
+    with_claim_checks,
+    wrong_with_frames,
+)
 
 __all__ = ["Judge", "Request", "events_in"]
+
+_BYTES = "application/octet-stream"
 
 _core: Any = import_module("openapi_core")
 _datatypes: Any = import_module("openapi_core.datatypes")
 _invalid: Any = import_module("openapi_core.validation.schemas.exceptions").InvalidSchemaValue
 _missing: Any = import_module("openapi_core.validation.response.exceptions").MissingData
+_no_body: Any = import_module("openapi_core.validation.request.exceptions").MissingRequiredRequestBody
 _error: Any = import_module("openapi_core.exceptions").OpenAPIError
 _containers: Any = import_module("werkzeug.datastructures")
 
@@ -38,7 +49,7 @@ class Request:
         path: The path of the contract, with what was sent in the place of its parameter.
         parameters: Query, headers and cookies.
         body: The body; None if there is none.
-        content_type: Its media type.
+        content_type: Its media type; `application/octet-stream` where the contract lets that stand for any.
         host_url: The server's address, as the contract has it.
     """
 
@@ -66,10 +77,10 @@ class Judge:
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._document = document = _with_closed_bodies(document)
-        texts = {"text/event-stream": _decoded}
+        self._document = document = with_claim_checks(_with_closed_bodies(document))
+        decoders = {"text/event-stream": _decoded, _BYTES: _one_by_one, "*/*": _one_by_one}
         self._openapi = _core.OpenAPI.from_dict(
-            document, config=_core.Config(extra_media_type_deserializers=texts)
+            document, config=_core.Config(extra_media_type_deserializers=decoders)
         )
         self._operations = {
             operation["operationId"]: (method, path, operation)
@@ -82,6 +93,10 @@ class Judge:
     def kinds(self, operation: str) -> list[str]:
         """Returns the kinds of events that an operation streams."""
         return list(self._resolved(self._operations[operation][2]["responses"]["200"])["x-events"])
+
+    def has_url_of_its_own(self, operation: str) -> bool:
+        """Whether clients get the URL of an operation whole, so that all of it is the server's affair."""
+        return bool(self._operations[operation][2].get("x-absolute-url"))
 
     def asked_for(self, method: str, path: str) -> tuple[str, str] | None:
         """Returns the operation of a path, and what is in the place of its parameter; None for no operation."""
@@ -110,15 +125,28 @@ class Judge:
             header=_containers.Headers(dict(headers)),
             cookie=_containers.ImmutableMultiDict(),
         )
-        return Request(operation, method, path, parameters, body or None, headers.get("content-type", ""))
+        kind = headers.get("content-type", "")
+        says = ANY_MEDIA_TYPE.get(operation)
+        if says == "does not count" or (says and MEDIA_TYPE.fullmatch(kind)):
+            kind = _BYTES
+        return Request(operation, method, path, parameters, body or None, kind)
 
     def of_request(self, request: Request) -> list[str]:
         """Returns what is wrong with a request."""
+        operation = self._operations[request.operation][2]
+        if request.operation in ANY_MEDIA_TYPE and request.content_type != _BYTES:
+            return [f"{request.operation}, request: {request.content_type!r} is no media type"]
+        if operation.get("security") == [] and "authorization" in request.parameters.header:
+            return [f"{request.operation}, request: a token is sent to where none belongs"]
         try:
             self._openapi.validate_request(request)
+        except _no_body as error:
+            # For openapi-core an empty content is none; a file may be one.
+            if request.operation not in ANY_MEDIA_TYPE:
+                return [f"{request.operation}, request: {_explained(error)}"]
         except _error as error:
             return [f"{request.operation}, request: {_explained(error)}"]
-        described = map(self._resolved, self._operations[request.operation][2].get("parameters", []))
+        described = map(self._resolved, operation.get("parameters", []))
         known = {each["name"] for each in described if each["in"] == "query"}
         if unknown := sorted(set(request.parameters.query) - known):
             return [f"{request.operation}, request: there is no {', '.join(unknown)} in the query"]
@@ -131,15 +159,23 @@ class Judge:
         try:
             self._openapi.validate_response(request, _Answer(status, body, kind, given))
         except _missing:
-            # For openapi-core an empty text is none; for the contract it is one.
-            return (
-                []
-                if kind.startswith("text/")
-                else [f"{request.operation}, status {status}: there is no body"]
-            )
+            # For openapi-core an empty text or content is none; for the contract it is one.
+            if kind.startswith("text/") or (
+                self._is_content(request.operation, status) and MEDIA_TYPE.fullmatch(kind)
+            ):
+                return []
+            return [f"{request.operation}, status {status}: there is no body"]
         except _error as error:
             return [f"{request.operation}, status {status}: {_explained(error)}"]
+        if PROTOCOL in given and self._is_content(request.operation, status):
+            wrong = wrong_with_frames(request.parameters.header.get(PROTOCOL), given[PROTOCOL], body)
+            return [f"{request.operation}, status {status}: {wrong}"] if wrong else []
         return []
+
+    def _is_content(self, operation: str, status: int) -> bool:
+        """Whether an answer is bytes of any media type."""
+        answers = self._operations[operation][2]["responses"]
+        return "*/*" in self._resolved(answers.get(str(status), {})).get("content", {})
 
     def _of_event(self, operation: str, name: str, data: str) -> tuple[str, ...]:
         """Returns what is wrong with an event of a stream."""
@@ -195,6 +231,11 @@ def events_in(stream: bytes) -> Iterator[tuple[str, str]]:
             if name and data:
                 yield name, "\n".join(data)
             name, data = "", []
+
+
+def _one_by_one(content: bytes, **_: str) -> str:
+    """Returns a text of which each character is a byte, so that the contract's lengths are numbers of bytes."""
+    return content.decode("latin-1")
 
 
 def _decoded(content: bytes, **_: str) -> str:

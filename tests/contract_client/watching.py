@@ -38,10 +38,13 @@ OPERATION_IDS: dict[Operation, str] = {
     "ack": "ack_task",
     "abort": "abort_task",
     "protect": "protect_task",
+    "upload": "upload_file",
+    "register": "register_stream",
+    "send": "send_stream",
+    "download": "download_file",
+    "download-stream": "download_stream",
     "types": "get_python_types",
 }
-# The URLs of these are the server's own, query and all.
-ABSOLUTE = ("finalize", "watch")
 
 
 class Watching:
@@ -88,7 +91,7 @@ class Watching:
             return
         path, _, query = call.path.partition("?")
         operation = OPERATION_IDS[call.operation]
-        query = "" if call.operation in ABSOLUTE else query
+        query = "" if self._judge.has_url_of_its_own(operation) else query
         request = self._judged_request(operation, path.rpartition("/")[2], query, call.headers, call.body)
         if isinstance(step, Stream):
             kind = {"content-type": step.content_type}

@@ -142,7 +142,9 @@ class TestFile:
         server.always("download", Answer(200, b"hello"))
         assert read(file_of(server)) == b"hello"
 
-    @pytest.mark.parametrize("status", [404, 403, 401, 410, 302, 500])
+    @pytest.mark.parametrize(
+        "status", [404, 403, 401, 410, pytest.param(302, marks=pytest.mark.breaks_contract), 500]
+    )
     def test_a_service_that_does_not_give_it(
         self, server: ScriptedServer, read: Read, status: int, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -255,6 +257,7 @@ class TestStream:
         with pytest.raises(RequenceStreamTruncatedError):
             next(pieces)
 
+    @pytest.mark.breaks_contract
     def test_what_is_no_frame(self, server: ScriptedServer, read: Read) -> None:
         server.always("download-stream", Answer(200, b"hello hello", FRAMED))
         assert "what came is not understood" in refused(stream_of(server), read).message
