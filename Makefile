@@ -58,7 +58,7 @@ contract-server: $(CONTRACT_VENV)/.made ## the local server, with generated requ
 
 contract-client: $(CONTRACT_VENV)/.made ## the client: its tests once more, with all that is sent and answered in them checked
 	@$(CONTRACT_BIN)/python -m pytest tests/contract_client $(ARGS)
-	@$(CONTRACT_BIN)/python -m pytest -p tests.contract_client.watching --whole-suite $(CLIENT_TESTS) $(ARGS)
+	@$(CONTRACT_BIN)/python -m pytest -p tests.contract_client.watching --whole-suite -n $(WORKERS) --dist worksteal $(CLIENT_TESTS) $(ARGS)
 
 soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, kill servers, run many tasks, and count what is lost: make soak [CUTS=10000 EXITS=100 KILLS=50 TASKS=10000]
 	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))

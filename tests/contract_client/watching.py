@@ -83,6 +83,23 @@ class Watching:
             judge()
         return {kind: list(dict.fromkeys(wrong)) for kind, wrong in self._wrong.items() if wrong}
 
+    def told(self) -> dict[str, list[Any]]:
+        """Returns what was seen, as plain JSON, for `add` in another process."""
+        return {
+            "counts": [[*key, count] for key, count in self.counts.items()],
+            "claimed": [[function, *kinds] for function, kinds in self.claimed.items()],
+            "came": [[function, *kinds] for function, kinds in self.came.items()],
+        }
+
+    def add(self, told: dict[str, list[Any]]) -> None:
+        """Adds what another process has seen."""
+        for operation, what, count in told["counts"]:
+            self.counts[operation, what] += count
+        for function, *kinds in told["claimed"]:
+            self.claimed.setdefault(function, set()).update(kinds)
+        for function, *kinds in told["came"]:
+            self.came.setdefault(function, set()).update(kinds)
+
     def _judge_scripted(self, call: Call, step: Answer | Lose | Stream) -> None:
         if call.operation == "unknown":
             self._wrong["requests"].append(f"{call.method} {call.path} is no operation")
@@ -176,8 +193,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    if config.getoption("--whole-suite") and _missing(config.stash[WATCHING]) and not session.exitstatus:
+    if hasattr(
+        config, "workeroutput"
+    ):  # one of several processes, each of which has seen a part of the suite
+        config.workeroutput["watching"] = config.stash[WATCHING].told()
+    elif config.getoption("--whole-suite") and _missing(config.stash[WATCHING]) and not session.exitstatus:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Adds up what the processes have seen."""
+    node.config.stash[WATCHING].add(node.workeroutput["watching"])
 
 
 def _missing(watching: Watching) -> list[str]:
