@@ -193,10 +193,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    if hasattr(
-        config, "workeroutput"
-    ):  # one of several processes, each of which has seen a part of the suite
-        config.workeroutput["watching"] = config.stash[WATCHING].told()
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if output is not None:  # one of several processes, each of which has seen a part of the suite
+        output["watching"] = config.stash[WATCHING].told()
     elif config.getoption("--whole-suite") and _missing(config.stash[WATCHING]) and not session.exitstatus:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
