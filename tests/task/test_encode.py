@@ -382,6 +382,58 @@ def test_an_object_that_cannot_give_its_content(value: object, says: str, cause:
     assert isinstance(error.__cause__, cause)
 
 
+class Vanished(dict[str, Any]):
+    def items(self) -> Any:
+        raise OSError("the table is gone")
+
+
+class Unbound:
+    """As a proxy is outside of what it stands for."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise LookupError("working outside of a request")
+
+
+@numbers.Integral.register
+class Unknown:
+    def __int__(self) -> int:
+        raise ArithmeticError("not measured")
+
+
+class Closed:
+    @property
+    def to_json(self) -> Any:
+        raise OSError("the file is closed")
+
+
+@pytest.mark.parametrize(
+    ("made", "cause"),
+    [
+        (lambda: Vanished(a=1), OSError("the table is gone")),
+        (Unbound, LookupError("working outside of a request")),
+        (Unknown, ArithmeticError("not measured")),
+        (Closed, OSError("the file is closed")),
+    ],
+)
+def test_an_object_that_fails_when_it_is_looked_at(made: Callable[[], object], cause: Exception) -> None:
+    error = refusal_of({"items": [0, made()]})
+    assert error.message == f"input.items[1] could not be read: {cause!r}"
+    assert repr(error.__cause__) == repr(cause)
+
+
+def test_a_mapping_that_changes_meanwhile() -> None:
+    changing: dict[str, object] = {}
+
+    class Adds:
+        def to_json(self) -> int:
+            changing["more"] = 1
+            return 1
+
+    changing.update(a=Adds(), b=1)
+    error = refusal_of({"table": changing})
+    assert error.message.startswith("input.table could not be read: RuntimeError('dictionary changed size")
+
+
 @pytest.mark.parametrize(
     ("value", "path"),
     [

@@ -58,10 +58,15 @@ def encode_input(
         ConfigurationError: A part of it cannot be sent, or `default` has failed; the message names the path to it.
     """
     default = check_function("default", default)
+    encoder = _Encoder(where, default, outgoing)
     try:
-        return _Encoder(where, default, outgoing).encode(value)
+        return encoder.encode(value)
+    except ConfigurationError:
+        raise
     except RecursionError as error:  # called from deep inside the caller's own recursion
         raise ConfigurationError(f"{where} is nested too deep for the stack that is left") from error
+    except Exception as error:  # of the caller's own objects, which may do anything when they are looked at
+        raise encoder.unreadable(error) from error
 
 
 class _Encoder:
@@ -199,6 +204,10 @@ class _Encoder:
         raise self._fault(
             f"has the key {reprlib.repr(key)}, which is {_a(key)}: JSON keys are text", hint="use str(key)"
         )
+
+    def unreadable(self, error: Exception) -> ConfigurationError:
+        """Returns the error for a part that has raised when it was looked at, or asked for what is in it."""
+        return self._fault(f"could not be read: {error!r}")
 
     def _fault(self, problem: str, *, hint: str | None = None) -> ConfigurationError:
         return ConfigurationError(f"{self._place()} {problem}", hint=hint)
