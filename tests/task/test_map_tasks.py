@@ -8,8 +8,9 @@ import itertools
 import logging
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import aclosing, closing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager, suppress
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
@@ -381,6 +382,17 @@ def test_an_input_that_cannot_be_sent_is_told_and_the_others_go_on(mapping: Mapp
     assert failed.task is None
     assert "input['a'][0] is an object" in str(failed.error) or "input.a[0]" in str(failed.error)
     assert failed.error.__notes__[-1].startswith("This was input 1: {'a': [<object object at")
+
+
+def test_an_input_that_fails_when_it_is_looked_at_is_told_too(mapping: Mapping) -> None:
+    class Gone:
+        @property
+        def to_json(self) -> Any:
+            raise LeftError
+
+    items = {item.index: item for item in mapping([1, {"a": Gone()}, 3])}
+    assert [items[index].result.result for index in (0, 2)] == [1, 3]
+    assert "input.a could not be read: LeftError()" in str(items[1].error)
 
 
 def test_what_goes_wrong_with_a_task_is_its_error(mapping: Mapping, server: EchoServer) -> None:
@@ -889,3 +901,89 @@ async def test_leaving_ends_the_wait_for_an_input(server: EchoServer, way: str) 
     else:
         del items
         await asyncio.wait_for(ended.wait(), 10)
+
+
+async def test_asynchronous_inputs_are_read_in_one_task(server: EchoServer) -> None:
+    """Else what is open in a generator where it yields does not work, or not without a word."""
+    level = ContextVar("level", default=0)
+    met = list[Any]()
+
+    async def inputs() -> AsyncIterator[int]:
+        token = level.set(1)
+        try:
+            async with asyncio.timeout(0.05):
+                yield 1
+                met.append(level.get())
+                await asyncio.Event().wait()
+        except TimeoutError as error:
+            met.append(type(error))
+        level.reset(token)
+        async with asyncio.TaskGroup() as group:
+            yield 2
+            group.create_task(asyncio.sleep(0))
+            yield 3
+        met.append(level.get())
+
+    async with aio.map_tasks("t", inputs(), client=server.client) as items:
+        assert sorted([item.input async for item in items]) == [1, 2, 3]
+    assert met == [1, TimeoutError, 0]
+
+
+@pytest.mark.parametrize("way", ["aclose", "drop", "error"])
+async def test_an_asynchronous_generator_of_inputs_is_closed_where_it_was_read(
+    server: EchoServer, way: str
+) -> None:
+    """Though the iterator, or even the generator, is kept."""
+    tasks = list[object]()
+    closed = asyncio.Event()
+
+    async def made() -> AsyncGenerator[int]:
+        try:
+            while True:
+                tasks.append(asyncio.current_task())
+                yield 1
+        finally:
+            await asyncio.sleep(0)
+            tasks.append(asyncio.current_task())
+            closed.set()
+
+    inputs = made()
+    items = aio.map_tasks("t", inputs, client=server.client, max_in_flight=2)
+    if way == "error":
+        with suppress(LeftError):
+            async with items:
+                async for _ in items:
+                    raise LeftError
+    elif way == "aclose":
+        await anext(items)
+        await items.aclose()
+    else:
+        await anext(items)
+        del items
+        await asyncio.wait_for(closed.wait(), 10)
+    assert closed.is_set()
+    assert len(set(tasks)) == 1
+    assert [number async for number in inputs] == []
+
+
+def test_asynchronous_inputs_stay_on_their_loop(server: EchoServer) -> None:
+    async def inputs() -> AsyncIterator[int]:
+        while True:
+            yield 1
+
+    async def step(items: AsyncTaskItems[Any]) -> object:
+        return (await anext(items)).input
+
+    async def made() -> AsyncTaskItems[Any]:
+        return aio.map_tasks("t", inputs(), client=server.client, max_in_flight=1)
+
+    with asyncio.Runner() as one, asyncio.Runner() as other:
+        items = one.run(made())
+        assert one.run(step(items)) == 1
+        with pytest.raises(UsageError, match="are being read on another event loop"):
+            other.run(step(items))
+    with asyncio.Runner() as one:
+        items = one.run(made())
+        assert one.run(step(items)) == 1
+    with pytest.raises(UsageError, match="has ended before them"):
+        asyncio.run(step(items))
