@@ -54,7 +54,10 @@ ODD: dict[str, Any] = {
         "__mangled": {"type": "array", "items": {"$ref": "#"}},
         '"""': {"type": "string", "description": '"""\nimport os'},
         "ünï": {"type": "array", "prefixItems": [{"type": "string"}]},
+        "callable": {"$ref": "#/$defs/Callable"},
+        "nameless": {"type": "object", "properties": {"": {"type": "string"}}, "additionalProperties": False},
     },
+    "$defs": {"Callable": {"type": "object", "properties": {"Update": {"type": "object", "properties": {}}}}},
 }
 RESULT: dict[str, Any] = {"type": "object", "required": ["ok"], "properties": {"ok": {"type": "boolean"}}}
 
@@ -69,7 +72,7 @@ def right() -> None:
     start_odd({{"with space": "x", "class": {{"x": 'a"b\\n'}}, "__mangled": [{{"with space": "y"}}]}}, priority=7)
     start_free([ok])
     later: Input = {{"id": 1, "kind": 3, "lines": []}}
-    start(later, name="n", require_ack=True)
+    start(later, name="n", require_ack=True, access_token="t", suppress_branch_warning=True, on_update=print)
 
 def wrong() -> None:
     start({{"id": "1", "kind": "new", "lines": []}})  # wrong
@@ -135,7 +138,7 @@ def test_they_can_be_imported(tmp_path: Path) -> None:
         spec.loader.exec_module(module)
         if name == "odd_ones.py":
             hints = get_type_hints(module.Input)
-            assert set(hints) == {"with space", "class", "__mangled", '"""', "ünï"}
+            assert set(hints) == {"with space", "class", "__mangled", '"""', "ünï", "callable", "nameless"}
             assert module.Input.__required_keys__ == {"with space"}
 
 

@@ -18,6 +18,7 @@ __all__ = ["Signature", "type_files"]
 _MAX_LEVELS = 20
 _PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _IMPORTABLE = ("Any", "Literal", "Never", "NotRequired", "TypeAlias", "TypedDict")
+_IN_USE = ("TEMPLATE", "Input", "Result", "Callable", "Client", "Task", "Update")
 _STRING = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 # Windows takes no files of these names, whatever follows the dot.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
@@ -29,10 +30,11 @@ _MODULE = '''"""Types of a task template, and a function that starts a task of i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import {imports}
 
 from requence import Client
-from requence.task import Task
+from requence.task import Task, Update
 
 TEMPLATE = {template}
 
@@ -42,11 +44,24 @@ def start(
     *,
     name: str | None = None,
     priority: int = 5,
+    access_token: str | None = None,
+    suppress_branch_warning: bool = False,
     require_ack: bool = False,
     client: Client | None = None,
+    on_update: Callable[[Update], object] | None = None,
 ) -> Task[Result]:
     """Starts a task of this template; the arguments are those of `Task`."""
-    return Task(TEMPLATE, input, name, priority, require_ack=require_ack, client=client)
+    return Task(
+        TEMPLATE,
+        input,
+        name,
+        priority,
+        access_token,
+        suppress_branch_warning,
+        require_ack,
+        client=client,
+        on_update=on_update,
+    )
 '''
 
 
@@ -108,7 +123,7 @@ class _Module:
 
 
 def _module(signature: Signature) -> str:
-    module = _Module([], [], {"TEMPLATE", "Input", "Result", "Client", "Task", *_IMPORTABLE})
+    module = _Module([], [], {*_IN_USE, *_IMPORTABLE})
     _define("Input", [signature.input_schema], module)
     _define("Result", signature.output_schemas or [None], module)
     return _MODULE.format(
@@ -177,9 +192,11 @@ class _Writer:
 
     def _of_kind(self, kind: object, schema: Mapping[str, Any], name: str, level: int) -> str:
         if kind == "object":
-            if "properties" in schema and "allOf" not in schema:
+            # Pyright takes no class with a key that is empty.
+            if "properties" in schema and "allOf" not in schema and "" not in schema["properties"]:
                 return self._class(schema, name, level)
-            value = self.type_of(schema.get("additionalProperties"), self._free(f"{name}Value"), level + 1)
+            rest = None if "properties" in schema else schema.get("additionalProperties")
+            value = self.type_of(rest, self._free(f"{name}Value"), level + 1)
             return f"dict[str, {'Any' if value == 'Never' else value}]"
         if kind == "array":
             item = "Any" if "prefixItems" in schema else schema.get("items")
