@@ -190,6 +190,36 @@ def test_what_was_written_and_is_not_wanted_any_more_is_removed(service: Scripte
     assert names() == ["own.py"]
 
 
+@pytest.mark.parametrize("is_one_file", [False, True])
+def test_a_name_whose_case_has_changed(service: ScriptedServer, is_one_file: bool) -> None:
+    """The old file is removed, but not where that would remove the new one."""
+    old, new = Path("typings", "Order.py"), Path("typings", "order.py")
+    service.always("types", Answer(200, {"Order.py": "order = 1\n"}))
+    generate()
+    if is_one_file and not new.exists():
+        new.hardlink_to(old)  # as a file system does by itself where case does not count
+    service.always("types", Answer(200, {"order.py": "order = 1\n"}))
+    assert "was changed" not in generate().stdout
+    assert new.read_text("utf-8") == "order = 1\n"
+    assert is_one_file or len(names()) == 1
+    assert generate("--check").returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_it_works_where_nobody_listens(service: ScriptedServer) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {COMMAND} generate-types >&- 2>&-"], capture_output=True, timeout=30
+    )
+    assert done.returncode == 0
+    assert names() == ["invoice.py", "order.py"]
+    # Nor is anybody told that it is refused.
+    service.always("types", Answer(200, {"../x.py": ""}))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {COMMAND} generate-types >&- 2>&-"], capture_output=True, timeout=30
+    )
+    assert done.returncode == 1
+
+
 def test_what_somebody_has_changed_is_not_removed(service: ScriptedServer) -> None:
     generate()
     Path("typings", "invoice.py").write_text("mine = 1\n", "utf-8")

@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from requence._client import default_client
 from requence._transport.credentials import find_access_token
@@ -113,18 +113,23 @@ def _counted(files: int) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{_printable(text)}\n")
+    _write(sys.stdout, text)
 
 
 def _fail(program: str, status: Status, message: str, hint: str | None = None) -> int:
     said = f"{message} ({hint})" if hint else message
-    sys.stderr.write(f"{program}: {_printable(' '.join(said.split()))}\n")
+    _write(sys.stderr, f"{program}: {' '.join(said.split())}")
     return status
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is not None:  # it was closed by whoever has started this, who wants to be told nothing
+        stream.write(f"{_printable(text)}\n")
 
 
 def _printable(text: str) -> str:
     """Returns a text, in which the service may have a say, without what a terminal would act on or cannot show."""
-    encoding = sys.stdout.encoding or "ascii"
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -75,7 +75,7 @@ def made_plan(folder: Path, files: Mapping[str, bytes]) -> Plan:
             plan.different.append(path)
             if path not in plan.recorded:
                 plan.foreign.append(path)
-    wanted = {path.casefold() for path in files}
+    wanted = {path.casefold(): path for path in files}
     for path, digest in plan.recorded.items():
         if path in files:
             continue
@@ -83,8 +83,8 @@ def made_plan(folder: Path, files: Mapping[str, bytes]) -> Plan:
             there = _read(folder, path)
         except RefusedFilesError:
             continue  # what we wrote has given way to something else
-        if there is not None:
-            ours = _digest(there) == digest and path.casefold() not in wanted
+        if there is not None and not _is_same(folder, path, wanted.get(path.casefold())):
+            ours = _digest(there) == digest
             (plan.obsolete if ours else plan.changed).append(path)
     return plan
 
@@ -130,6 +130,11 @@ def _read(folder: Path, path: str) -> bytes | None:
         kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a file"
         raise RefusedFilesError(f"{place} is {kind}, where a file is to be written")
     return place.read_bytes()
+
+
+def _is_same(folder: Path, path: str, other: str | None) -> bool:
+    """Says whether two names that differ in case are those of one file here."""
+    return other is not None and os.path.lexists(folder / other) and (folder / path).samefile(folder / other)
 
 
 def _write(place: Path, content: bytes) -> None:
