@@ -84,12 +84,23 @@ def test_a_service_that_does_not_tell_the_template(server: ScriptedServer, recre
     recreate("old", task_template="t", client=server.client).sync.finalized()
 
 
-@pytest.mark.parametrize("more", [{}, {"input": None}])
-def test_a_service_that_does_not_tell_the_input(
-    server: ScriptedServer, recreate: Recreate, more: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("value", [None, {}, [], 0, ""])
+def test_any_input_that_is_told(server: ScriptedServer, recreate: Recreate, value: Any) -> None:
+    server.always("get", report("failed", taskTemplate="t", input=value))
+    recreate("old", client=server.client).sync.finalized()
+    assert server.calls("finalize")[0].json["input"] == value
+
+
+def test_a_task_that_was_never_started(server: ScriptedServer, recreate: Recreate) -> None:
+    server.always("get", report("IDLE", taskTemplate="t", input=None))
+    with pytest.raises(TaskException, match="Task old was never started"):
+        recreate("old", client=server.client)
+    assert server.operations == ["get"]
+
+
+def test_a_service_that_does_not_tell_the_input(server: ScriptedServer, recreate: Recreate) -> None:
     """A task must not run with another input than the first one."""
-    server.always("get", report("idle", taskTemplate="t", **more))
+    server.always("get", report("failed", taskTemplate="t"))
     with pytest.raises(TaskException, match="does not tell the input of task old") as caught:
         recreate("old", client=server.client)
     assert caught.value.hint == "start one with Task('t', input=…)"

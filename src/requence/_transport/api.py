@@ -226,7 +226,7 @@ class Api:
             name=optional_text(state.name),
             branch=optional_text(state.branch),
             status_text=optional_text(state.status_text),
-            tells_input=not isinstance(state.input_, Unset),
+            tells_input=_tells_input(answer.body),
             has_references=has_references(answer.body),
         )
 
@@ -365,6 +365,16 @@ class Api:
 
 def _position(last: int | None) -> int | Unset:
     return UNSET if last is None else last
+
+
+class _Told(msgspec.Struct):
+    """Whether there is an input in a task's state: there, a null says more than nothing."""
+
+    input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+def _tells_input(body: bytes) -> bool:
+    return msgspec.json.decode(body, type=_Told).input is not msgspec.UNSET
 
 
 def _bytes(value: object, default: int | None) -> int | None:

@@ -54,6 +54,8 @@ class _Batch(Generic[T_co]):
         Raises:
             UsageError: Another step is under way; or this process has not begun the iteration.
         """
+        if not self._over:
+            self._in_flight.io.check_usable()  # before the rest, which a forked child has of its parent
         if self._busy:
             raise UsageError(
                 "The next item of map_tasks is being waited for already",
@@ -61,7 +63,6 @@ class _Batch(Generic[T_co]):
             )
         if self._over:
             return False
-        self._in_flight.io.check_usable()
         self._busy = True
         return True
 

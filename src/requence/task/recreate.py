@@ -65,6 +65,13 @@ class Recreation:
                 task_id=self._task_id,
                 hint="give the template's name as task_template=",
             )
+        if original.status == "idle":
+            raise TaskException(
+                f"Task {self._task_id} was never started, so it has no input to be started again with",
+                task_id=self._task_id,
+                task_template=template,
+                hint=f"start one with Task({template!r}, input=…)",
+            )
         if not original.tells_input:
             raise TaskException(
                 f"The service does not tell the input of task {self._task_id}, so it cannot be started again",
