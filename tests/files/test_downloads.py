@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,6 +112,9 @@ class TestFile:
             ("text/plain; charset=latin-1", None, b"h\xe4", "hä"),
             ('text/csv; header=present; charset="utf-16"', None, "hä".encode("utf-16"), "hä"),
             ("text/plain; charset=latin-1", "utf-8", "hä".encode(), "hä"),
+            ("text/plain; charset=binary", None, "hä".encode(), "hä"),
+            ("text/plain; charset=hex", None, "hä".encode(), "hä"),
+            ("text/plain; charset=undefined", None, "hä".encode(), "hä"),
         ],
     )
     def test_text(
@@ -171,6 +175,14 @@ class TestFile:
         assert f"{len(sent)} of 5 bytes came" in error.message
         assert error.hint == "read it again, from its beginning"
 
+    def test_one_that_does_not_end(self, server: ScriptedServer, read: Read) -> None:
+        """What is beyond the size is not gathered."""
+        server.always("download", Stream([LARGE, Gate()], end="open", content_type="a/b"))
+        error = refused(file_of(server), read)
+        assert "of 5 bytes came" in error.message
+        [call] = server.calls("download")
+        server.wait_until(lambda: call.left)
+
     @pytest.mark.parametrize("end", ["cut", "reset"])
     def test_one_that_breaks_off(self, server: ScriptedServer, read: Read, end: Any) -> None:
         server.always("download", Stream([b"hel"], end=end, content_type="a/b"))
@@ -201,7 +213,14 @@ class TestFile:
         assert "REQUENCE_FILE_STALL_TIMEOUT_MS" in error.message
 
     @pytest.mark.parametrize(
-        "url", ["ftp://h/x", "file:///etc/passwd", "http://user:password@h/x", "http://h/a b"]
+        "url",
+        [
+            "ftp://h/x",
+            "file:///etc/passwd",
+            "http://user:password@h/x",
+            "http://h/a b",
+            "http://h\\password/x",
+        ],
     )
     def test_a_url_that_is_of_no_use(self, server: ScriptedServer, read: Read, url: str) -> None:
         reference = {"__REQUENCE_type": "RequenceFile", "mime": "a/b", "size": 1, "url": url}
@@ -225,6 +244,17 @@ class TestStream:
         assert "authorization" not in call.headers
         assert repr(stream) == "<RequenceStream, text/plain>"
         assert stream.stream_object is not None
+
+    @pytest.mark.parametrize("rest", [frame(1, b""), frame(2, b"so")])
+    def test_its_end_is_the_end_where_the_connection_stays_open(
+        self, server: ScriptedServer, read: Read, rest: bytes
+    ) -> None:
+        whole = frame(0, b"hel") + rest
+        server.always("download-stream", Answer(200, whole, FRAMED | {"Content-Length": "1000"}))
+        if rest == frame(1, b""):
+            assert read(stream_of(server)) == b"hel"
+        else:
+            assert isinstance(refused(stream_of(server), read), RequenceStreamTruncatedError)
 
     def test_it_is_read_plainly_where_the_service_knows_no_frames(
         self, server: ScriptedServer, read: Read
@@ -350,6 +380,30 @@ class TestSave:
             save()
         assert path.read_text() == "older"
         assert os.listdir(tmp_path) == ["copy"]
+
+    def test_who_may_read_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "copy"
+        path.write_text("older")
+        path.chmod(0o640)
+        RequenceFile(b"hello").save(path)
+        assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"hello", 0o640)
+
+    def test_where_a_link_leads(self, tmp_path: Path) -> None:
+        link, there = tmp_path / "link", tmp_path / "there"
+        link.symlink_to(there)
+        for content in (b"hello", b"again"):
+            assert RequenceFile(content).save(link) == link
+            assert link.is_symlink()
+            assert there.read_bytes() == content
+
+    def test_under_a_long_name(self, tmp_path: Path) -> None:
+        assert RequenceFile(b"hello").save(tmp_path / ("n" * 255)).read_bytes() == b"hello"
+
+    def test_what_is_no_file_stays(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ConfigurationError, match="pipe is no file"):
+            RequenceFile(b"hello").save(tmp_path / "pipe")
+        assert not (tmp_path / "pipe").is_file()
 
     def test_where_it_cannot_be(self, server: ScriptedServer, tmp_path: Path) -> None:
         server.always("download", Answer(200, b"hello"))

@@ -67,8 +67,9 @@ def http_scheme(url: str) -> str | None:
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         return None
-    # A user in the URL would take the place of the bearer; a blank or a line end would end the request's line.
-    if not usable or "@" in parts.netloc or not url.isprintable() or " " in url:
+    # A user in the URL would take the place of the bearer; a blank or a line end would end the request's line; a
+    # backslash ends the host for some who read URLs, and not for others.
+    if not usable or any(sign in parts.netloc for sign in "@\\") or not url.isprintable() or " " in url:
         return None
     return parts.scheme
 

@@ -69,6 +69,8 @@ class Download:
             while not self._is_over() and (piece := await self._next_piece(stream)):
                 if data := self._data(piece):
                     self._read += len(data)
+                    if self._size is not None and self._read > self._size:
+                        break  # however much is still to come: nobody is to gather it
                     return data
         except LostConnectionError as error:
             if self._frames is not None:
@@ -122,8 +124,9 @@ class Download:
             raise self._broken(f"what came is not understood: {error}") from error
 
     def _is_over(self) -> bool:
-        """Whether the sender has broken off, after which nothing is to be waited for."""
-        return self._frames is not None and self._frames.truncated is not None
+        """Whether the sender has said that nothing comes any more: the connection may stay open all the same."""
+        frames = self._frames
+        return frames is not None and (frames.has_ended or frames.truncated is not None)
 
     def _check_end(self) -> None:
         if self._frames is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, closing, contextmanager, suppress
@@ -88,6 +89,8 @@ class Content(Referring, ABC):
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the content to a file, which is there only once it is whole; an older one is replaced.
 
+        The new one has the permissions of the older one; where the path is a link, it goes on to lead there.
+
         Args:
             path: The file, in a folder that exists.
 
@@ -95,7 +98,7 @@ class Content(Referring, ABC):
             Its path.
 
         Raises:
-            ConfigurationError: The path names a folder.
+            ConfigurationError: The path names a folder, or what is no file, such as a device.
             OSError: It cannot be written. And what `iter_bytes` raises.
         """
         with _written(path) as (target, file):
@@ -216,14 +219,30 @@ class _Reading:
 def _written(path: str | os.PathLike[str]) -> Generator[tuple[Path, BinaryIO]]:
     """Opens a file beside the target, which takes its place if all goes well."""
     target = Path(path)
-    if target.is_dir():
+    older = _mode_of(target)
+    if older is not None and stat.S_ISDIR(older):
         raise ConfigurationError(f"{target} is a folder", hint="name the file in it")
-    part = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
+    if older is not None and not stat.S_ISREG(older):  # it would be replaced by a file: /dev/null, say
+        raise ConfigurationError(f"{target} is no file", hint="write what iter_bytes() gives to it")
+    whole = Path(os.path.realpath(target)) if target.is_symlink() else target
+    part = whole.with_name(
+        f".{os.urandom(8).hex()}.part"
+    )  # short: the target's name may be as long as one can be
     try:
         with part.open("xb") as file:
+            if older is not None:
+                part.chmod(stat.S_IMODE(older))
             yield target, file
-        os.replace(part, target)
+        os.replace(part, whole)
     except BaseException:
         with suppress(FileNotFoundError):
             part.unlink()
         raise
+
+
+def _mode_of(path: Path) -> int | None:
+    """Returns what is at a path, and who may do what with it; None if nothing is there."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None

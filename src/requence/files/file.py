@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import stat
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -13,7 +12,7 @@ from requence._client import Client
 from requence._references import reference_of
 from requence.exceptions import ConfigurationError
 from requence.files.content import Content, downloaded, downloaded_async
-from requence.files.media_type import check_media_type
+from requence.files.media_type import check_media_type, media_type_by_name
 from requence.files.stall import FILE_STALL_VARIABLE, longest_silence
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class RequenceFile(Content):
             self._data, guessed = bytes(data), None
         elif isinstance(data, os.PathLike):
             self._path = Path(data)
-            guessed = mimetypes.guess_type(self._path.name)[0]
+            guessed = media_type_by_name(self._path.name)
             _check_readable(self._path)
         else:
             raise ConfigurationError(

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Mapping
 from typing import cast
 
 from requence.exceptions import ConfigurationError
 
-__all__ = ["charset_of", "check_media_type"]
+__all__ = ["charset_of", "check_media_type", "media_type_by_name"]
+
+_COMPRESSED = {
+    "br": "application/x-brotli",
+    "bzip2": "application/x-bzip2",
+    "compress": "application/x-compress",
+    "gzip": "application/gzip",
+    "xz": "application/x-xz",
+}
 
 _NAME = r"[A-Za-z0-9!#$&^_.+-]+"
-_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}(\s*;\s*[\x20-\x7e]*)?")
+_MEDIA_TYPE = re.compile(rf"{_NAME}/{_NAME}([ \t]*;[ \t\x20-\x7e]*)?")
 _CHARSET = re.compile(r""";\s*charset\s*=\s*"?([A-Za-z0-9_.:+-]+)""", re.IGNORECASE)
 
 
@@ -38,7 +47,20 @@ def check_media_type(mime: object, options: object, default: str) -> str:
     return mime.strip()
 
 
+def media_type_by_name(name: str) -> str | None:
+    """Returns what the suffix of a file's name says of the bytes in it, or None."""
+    content, compression = mimetypes.guess_type(name)
+    # Of a compressed file the content's type would be wrong: who receives it would take the bytes for that.
+    return content if compression is None else _COMPRESSED.get(compression)
+
+
 def charset_of(mime: str) -> str | None:
-    """Returns the character set that a media type names, or None."""
+    """Returns the character set that a media type names, or None if it names none that is known here."""
     found = _CHARSET.search(mime)
-    return found[1] if found else None
+    if found is None:
+        return None
+    try:
+        "".encode(found[1])
+    except (LookupError, UnicodeError):  # also of what is a codec, but no character set: hex, undefined
+        return None
+    return found[1]
