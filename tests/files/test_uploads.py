@@ -91,7 +91,13 @@ def test_a_file_of_bytes(server: ScriptedServer, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("name", "mime"),
-    [("a.pdf", "application/pdf"), ("b.json", "application/json"), ("c", "application/octet-stream")],
+    [
+        ("a.pdf", "application/pdf"),
+        ("b.json", "application/json"),
+        ("c", "application/octet-stream"),
+        ("d.csv.gz", "application/gzip"),
+        ("e.tar.xz", "application/x-xz"),
+    ],
 )
 def test_a_file_of_the_system(server: ScriptedServer, tmp_path: Path, name: str, mime: str) -> None:
     path = tmp_path / name
@@ -217,6 +223,35 @@ class TestStream:
         await Task("t", RequenceStream(made()), client=server.client).task_id
         assert server.calls("send")[0].body == LARGE[: 2**17] * 40
 
+    async def test_an_asynchronous_reader(self, server: ScriptedServer) -> None:
+        """In pieces, since there may be no lines in it."""
+        writes = "import sys; sys.stdout.buffer.write(bytes(200_000))"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", writes, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        await Task("t", RequenceStream(process.stdout), client=server.client).finalized()
+        assert server.calls("send")[0].body == bytes(200_000)
+        await process.wait()
+
+    async def test_an_abort_ends_the_reading_of_one_that_waits(self, server: ScriptedServer) -> None:
+        closed = asyncio.Event()
+
+        async def made() -> AsyncIterator[bytes]:
+            try:
+                yield b"x"
+                await asyncio.Event().wait()
+            finally:
+                closed.set()
+
+        task = Task("t", RequenceStream(made()), client=server.client)
+        await server.until(lambda: bool(server.calls("register")))
+        await task.abort("not needed")
+        async with asyncio.timeout(10):
+            await closed.wait()
+        with pytest.raises(TaskAbortedError):
+            await task.finalized()
+
     def test_an_asynchronous_one_needs_a_loop(self, server: ScriptedServer) -> None:
         async def made() -> AsyncIterator[bytes]:
             yield b""
@@ -309,6 +344,10 @@ class TestStream:
     def test_chunks_that_are_no_bytes(self, server: ScriptedServer, chunk: Any) -> None:
         error = refusal(server, RequenceStream([chunk]))
         assert "a chunk is" in error.message
+        with pytest.raises(TypeError, match="a chunk is"):
+            RequenceStream([chunk]).read()
+        with pytest.raises(TypeError, match="a chunk is"):
+            asyncio.run(RequenceStream([chunk]).aio.read())
 
     def test_one_that_is_larger_than_it_may_be(self, server: ScriptedServer) -> None:
         server.always("prepare", prepared_for_files(server, "task-1", maxFileSize=2**18))
@@ -368,7 +407,9 @@ def test_a_service_that_takes_none(server: ScriptedServer, value: Any, says: str
     assert refusal(server, value).message == says
 
 
-@pytest.mark.parametrize("url", ["ftp://h/x", "//h/x", "http://user@h/x", "/files", "http://h/a b"])
+@pytest.mark.parametrize(
+    "url", ["ftp://h/x", "//h/x", "http://user@h/x", "/files", "http://h/a b", "http://h\\x/y"]
+)
 def test_a_url_for_uploads_that_is_of_no_use(server: ScriptedServer, url: str) -> None:
     server.always("prepare", prepared(server, "task-1", fileUrls={"uploadUrl": url}))
     assert "uploadUrl is not a usable http URL" in refusal(server, RequenceFile(b"x")).message
@@ -541,7 +582,10 @@ class TestArguments:
             with pytest.raises(ConfigurationError, match=says):
                 RequenceFile(path)
 
-    @pytest.mark.parametrize("mime", ["", "text", "a/b\r\nX: y", "ä/b", "a/b/c d", 5, b"a/b", "/", "a/"])
+    @pytest.mark.parametrize(
+        "mime",
+        ["", "text", "a/b\r\nX: y", "a/b;\r\nX: y", "a/b;\u2028c", "ä/b", "a/b/c d", 5, b"a/b", "/", "a/"],
+    )
     def test_media_types_that_are_none(self, mime: Any) -> None:
         with pytest.raises(ConfigurationError, match="mime must be a media type"):
             RequenceFile(b"x", mime=mime)

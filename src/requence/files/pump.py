@@ -8,11 +8,10 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
 from contextlib import suppress
-from typing import cast
 
 from requence._transport.io_loop import IOThread
 from requence.exceptions import UsageError
-from requence.files.stream import Chunks, RequenceStream
+from requence.files.stream import Chunks, RequenceStream, checked_chunk
 
 __all__ = ["Pump", "pumped", "pumps_for"]
 
@@ -104,7 +103,7 @@ class Pump:
     def stop(self) -> None:
         """Ends the reading: nobody wants the rest. In any thread."""
         self._stopped = True
-        self._has_room()
+        self._end_reading()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -118,11 +117,7 @@ class Pump:
 
     def _put(self, chunk: object) -> bool:
         """Keeps a chunk; returns whether there is room for more. By the reader."""
-        if isinstance(chunk, str):
-            raise TypeError("a chunk is text: encode it")
-        if not isinstance(chunk, bytes | bytearray | memoryview):
-            raise TypeError(f"a chunk is a {type(chunk).__name__}, not bytes")
-        data = bytes(cast("bytes", chunk))
+        data = checked_chunk(chunk)
         if data:
             with self._lock:
                 self._chunks.append(data)
@@ -138,6 +133,10 @@ class Pump:
 
     def _has_room(self) -> None:
         """Lets the reader go on."""
+
+    def _end_reading(self) -> None:
+        """Lets the reader see that it is stopped."""
+        self._has_room()
 
     def _check_reader(self) -> None:
         """Ends it if the reader has gone without a word."""
@@ -194,6 +193,8 @@ class _LoopPump(Pump):
                 if self._stopped:
                     break
         except asyncio.CancelledError:
+            if self._stopped:
+                return
             self._finish(UsageError("The event loop that reads a RequenceStream has ended before the stream"))
             raise
         except Exception as error:
@@ -208,6 +209,15 @@ class _LoopPump(Pump):
     def _has_room(self) -> None:
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._room.set)
+
+    def _end_reading(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._room.set()
+        if not self._ended:  # it may wait for a chunk that never comes; else it only closes what it has read
+            self._task.cancel()
 
     def _check_reader(self) -> None:
         if self._loop.is_closed() and not self._ended:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from requence._client import Client
@@ -17,7 +18,7 @@ from requence.files.stall import STREAM_STALL_VARIABLE, longest_silence
 if TYPE_CHECKING:
     from requence._transport.download import Download
 
-__all__ = ["Chunks", "RequenceStream"]
+__all__ = ["Chunks", "RequenceStream", "checked_chunk"]
 
 Chunks: TypeAlias = Iterable[bytes] | AsyncIterable[bytes]
 """What a stream is made of: bytes in pieces of any size."""
@@ -50,7 +51,8 @@ class RequenceStream(Content):
 
         Args:
             data: What gives the bytes: an iterable, such as a generator or a binary file (read on a thread of its
-                own), or an asynchronous iterable (read on the loop that is running when the task is made).
+                own), or an asynchronous one, also such as `asyncio.StreamReader` (read on the loop that is running
+                when the task is made).
             options: The published form of the media type: `{"type": mime}`.
             mime: The media type. Default: `application/octet-stream`.
 
@@ -107,7 +109,7 @@ class RequenceStream(Content):
                 "This RequenceStream is made of an asynchronous iterable", hint="read it with stream.aio"
             )
         for piece in data:
-            yield bytes(piece)
+            yield checked_chunk(piece)
 
     async def _pieces_async(self) -> AsyncGenerator[bytes]:
         if self._reference is not None:
@@ -117,10 +119,10 @@ class RequenceStream(Content):
         data = self.take()
         if isinstance(data, AsyncIterable):
             async for piece in data:
-                yield bytes(piece)
+                yield checked_chunk(piece)
             return
         for piece in data:
-            yield bytes(piece)
+            yield checked_chunk(piece)
 
     def _download(self, client: Client) -> Download:
         from requence._transport.download import Download  # on the I/O thread: it imports the HTTP libraries
@@ -154,12 +156,17 @@ def _referred(reference: dict[str, Any]) -> RequenceStream:
 
 
 def _pieces_of(data: object) -> Chunks:
-    """Returns what gives the bytes; a binary file in pieces of a useful size, and not line by line."""
+    """Returns what gives the bytes; a binary file in pieces of a useful size, and not line by line.
+
+    Of one that is read asynchronously lines would also be limited in length, which fails for what has none.
+    """
     if isinstance(data, str | bytes | bytearray | memoryview):
         raise ConfigurationError(
             "A RequenceStream is made of an iterable of bytes", hint="send what is complete as a RequenceFile"
         )
     read: object = getattr(data, "read", None)
+    if callable(read) and iscoroutinefunction(read):
+        return _pieces_read_by(cast("Callable[[int], Awaitable[bytes]]", read))
     if callable(read) and not hasattr(data, "__aiter__"):
         return iter(lambda: cast("bytes", read(_PIECE)), b"")
     if not isinstance(data, Iterable | AsyncIterable):
@@ -168,3 +175,21 @@ def _pieces_of(data: object) -> Chunks:
             hint="call the generator function" if callable(data) else None,
         )
     return cast("Chunks", data)
+
+
+async def _pieces_read_by(read: Callable[[int], Awaitable[bytes]]) -> AsyncGenerator[bytes]:
+    while piece := await read(_PIECE):
+        yield piece
+
+
+def checked_chunk(chunk: object) -> bytes:
+    """Returns a chunk that the caller's own iterable gave, as bytes.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if isinstance(chunk, str):
+        raise TypeError("a chunk is text: encode it")
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        raise TypeError(f"a chunk is a {type(chunk).__name__}, not bytes")
+    return bytes(cast("bytes", chunk))
