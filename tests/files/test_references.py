@@ -316,17 +316,33 @@ class TestClaimChecks:
                 break
         watcher.stop()
 
+    @pytest.mark.parametrize("within", [False, True])
+    def test_a_value_that_is_one_again(self, server: ScriptedServer, within: bool) -> None:
+        def wrap(value: Any) -> Any:
+            return {"in": [value]} if within else value
+
+        inner = self.claim(server, wrap(self.claim(server, {"r": [1]}, "inner")), "middle")
+        self.serve(server, result=self.claim(server, wrap(inner), "outer"), data=1)
+        assert Task("t", client=server.client).sync.result.result == wrap(wrap({"r": [1]}))
+
+    def test_a_text_that_was_cut_in_two(self, server: ScriptedServer) -> None:
+        self.serve(server, result=self.claim(server, ["\ud83d"]), data=1)
+        assert Task("t", client=server.client).sync.result.result == ["\ud83d"]
+
     def test_inside_of_what_was_fetched(self, server: ScriptedServer) -> None:
         inner = self.claim(server, {"f": FILE}, "inner")
         self.serve(server, result=self.claim(server, [inner], "outer"), data=1)
         assert isinstance(Task("t", client=server.client).sync.result.result[0]["f"], RequenceFile)
 
     def test_in_a_circle(self, server: ScriptedServer) -> None:
-        """It ends."""
+        """It ends, and is told like all that cannot be fetched."""
         again = self.claim(server, None, "again")
         server.contents["again"] = json.dumps([again]).encode()
         self.serve(server, result=again, data=1)
-        value: Any = Task("t", client=server.client).sync.result.result
+        with pytest.raises(TaskException, match="inside of more than 8 others") as caught:
+            _ = Task("t", client=server.client).sync.result
+        assert caught.value.result is not None
+        value: Any = caught.value.result.result
         while not isinstance(value, ClaimCheck):
             [value] = value
 

@@ -6,6 +6,7 @@ are not shown in errors or logs.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -106,7 +107,10 @@ class FileApi:
         answer = await repeated(step, _request(kwargs, url, mime), self._client)
         _check(step, answer)
         made = parsed(step, answer.status, answer.body, RegisteredStream.from_dict)
-        required_text(step, "url", made.url)
+        if http_scheme(required_text(step, "url", made.url)) is None:
+            raise TaskException(
+                f"The service's answer to {step} is not understood: url is not a usable http URL"
+            )
         required_text(step, "mime", made.mime)
         return made.to_dict()
 
@@ -136,8 +140,8 @@ class FileApi:
                 status_code=answer.status,
             )
         try:
-            return msgspec.json.decode(answer.body)
-        except (msgspec.DecodeError, RecursionError) as error:
+            return _decoded(answer.body)
+        except (ValueError, RecursionError) as error:
             raise FileUnavailableError(f"{what} cannot be read: it is not JSON ({error})") from error
 
     async def _send(self, step: str, request: Request, body: Body) -> Answer:
@@ -187,6 +191,13 @@ def _request(kwargs: Mapping[str, Any], url: str, mime: str) -> Request:
     return Request(
         kwargs["method"].upper(), url, {**kwargs["headers"], "Content-Type": mime}, is_capability=True
     )
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(body)  # halves of surrogate pairs as well, as in events
 
 
 def _check(step: str, answer: Answer) -> None:

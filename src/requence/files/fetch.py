@@ -9,7 +9,7 @@ from typing import Any
 from requence._client import Client
 from requence._json import places_in
 from requence._transport.file_api import FileApi
-from requence.exceptions import RequenceError
+from requence.exceptions import FileUnavailableError, RequenceError
 from requence.files.claim_check import ClaimCheck
 from requence.files.references import with_objects
 
@@ -42,7 +42,15 @@ async def with_values(
             break
         problems = await asyncio.gather(*(fetch.into(container, key) for container, key in places))
         problem = problem or next((each for each in problems if each is not None), None)
-        places = [place for container, key in places for place in _new(container, key)]
+        fetched = [place for place, its in zip(places, problems, strict=True) if its is None]
+        places = [place for container, key in fetched for place in _inside(container, key)]
+    for container, key in places:
+        unfetched = FileUnavailableError(
+            "a value that was too large for an update cannot be read: "
+            f"it is inside of more than {_DEEPEST} others that were too large, too"
+        )
+        _log.warning("%r stays in its place: %s", container[key], unfetched)
+        problem = problem or unfetched
     return holder[0], problem
 
 
@@ -66,13 +74,10 @@ class _Fetch:
         return None
 
 
-def _new(container: Any, key: Any) -> list[tuple[Any, Any]]:
-    """Returns where claim checks are in what was fetched into a place."""
+def _inside(container: Any, key: Any) -> list[tuple[Any, Any]]:
+    """Returns where claim checks are in what was fetched into a place, or that it is one itself."""
     value = container[key]
-    if isinstance(value, ClaimCheck):
-        # Itself one again, or it could not be fetched: the first is told apart by nothing, and is not followed.
-        return []
-    return _claim_checks(value)
+    return [(container, key)] if isinstance(value, ClaimCheck) else _claim_checks(value)
 
 
 def _claim_checks(value: Any) -> list[tuple[Any, Any]]:
