@@ -174,6 +174,7 @@ class Answer:
         when: Do not answer before this gate is open.
         lost: Act on the request, but close the connection instead of answering.
         length: Claim this many bytes of body, and close the connection after those there are.
+        before_body: Answer before the request's body was read, and wait until the client leaves.
     """
 
     status: int = 200
@@ -182,6 +183,7 @@ class Answer:
     when: Gate | None = None
     lost: bool = False
     length: int | None = None
+    before_body: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,7 +417,7 @@ class ScriptedServer:
         call = Call(operation, method, path, headers, b"", number, time.monotonic())
         queue = self._script.get(operation)
         step = queue.popleft() if queue else self._always.get(operation, self._as_usual)
-        if not (isinstance(step, Lose) and step.before_body):
+        if not (isinstance(step, Lose | Answer) and step.before_body):
             call.body = await _read_body(reader, headers)
         with self._changed:
             self._calls.append(call)
@@ -429,7 +431,10 @@ class ScriptedServer:
                 reset(writer)
             return False
         if isinstance(step, Answer):
-            return await self._answer(step, writer)
+            goes_on = await self._answer(step, writer)
+            if step.before_body:
+                await _closed_by_client(reader)
+            return goes_on and not step.before_body
         return await self._stream(step, call, reader, writer)
 
     async def _answer(self, answer: Answer, writer: asyncio.StreamWriter) -> bool:

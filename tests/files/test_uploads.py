@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import logging
 import os
@@ -10,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ from tests.scripted_server import (
     Gate,
     Lose,
     ScriptedServer,
+    end,
+    event,
+    from_position,
     prepared,
     prepared_for_files,
 )
@@ -113,6 +118,25 @@ def test_bytes_that_change_later_are_not_sent(server: ScriptedServer) -> None:
     content[:] = b"after!"
     start(server, file)
     assert server.calls("upload")[0].body == b"before"
+
+
+def test_what_was_sent_is_not_kept(server: ScriptedServer) -> None:
+    """By the handle, which may be there for long."""
+
+    class Known(RequenceFile):
+        __slots__ = ()
+
+    file = Known(LARGE)
+    gone = weakref.ref(file)
+    task = Task("t", [file], client=server.client)
+    task.sync.finalized()
+    del file
+    gc.collect()
+    assert gone() is None
+    claim = {"__REQUENCE_type": "ClaimCheck", "url": f"{server.url}/never-asked-for", "size": 1000}
+    server.always("watch", from_position(event(1, "taskStart", input=claim), end(2)))
+    [sent] = task.sync.result.input
+    assert sent.file_object == sent_input(server)[0]
 
 
 def test_one_object_is_uploaded_once_for_each_task(server: ScriptedServer) -> None:
@@ -251,6 +275,65 @@ class TestStream:
             await closed.wait()
         with pytest.raises(TaskAbortedError):
             await task.finalized()
+
+    @pytest.mark.filterwarnings("ignore:This blocks the running event loop")
+    async def test_who_blocks_the_loop_that_reads_it_is_told(self, server: ScriptedServer) -> None:
+        """It would be read only after the wait, and the wait ends only after it is read."""
+
+        async def made() -> AsyncIterator[bytes]:
+            await asyncio.sleep(0)
+            yield b"x"
+
+        task = Task("t", RequenceStream(made()), client=server.client)
+        ways: list[tuple[Callable[[], object], str]] = [
+            (task.sync.finalized, r"await task\.finalized\(\)"),
+            (lambda: task.sync.result, r"await task\.result"),
+            (lambda: task.sync.wait(5), r"await task\.wait\(…\)"),
+            (lambda: list(task.sync.updates), r"async for … in task\.updates"),
+        ]
+        for way, instead in ways:
+            with pytest.raises(UsageError, match="wait for ever") as caught:
+                way()
+            assert re.search(instead, caught.value.hint or "")
+        await task.finalized()
+        assert task.sync.result.result == "done"
+
+    def test_many_that_are_made_together(self, server: ScriptedServer) -> None:
+        """None waits for a place that another one has, which only goes on if this one does."""
+        together = threading.Barrier(10, timeout=10)
+
+        def made() -> Iterator[bytes]:
+            yield b"x"
+            together.wait()
+            yield b"y"
+
+        tasks = [
+            Task("t", [RequenceStream(made()) for _ in range(5)], client=server.client) for _ in range(2)
+        ]
+        for task in tasks:
+            task.sync.finalized()
+        assert [call.body for call in server.calls("send")] == [b"xy"] * 10
+
+    def test_a_service_that_takes_a_part_for_the_whole(self, server: ScriptedServer) -> None:
+        server.always("send", Answer(200, before_body=True))
+
+        def made() -> Iterator[bytes]:
+            while True:
+                yield LARGE
+
+        error = refusal(server, RequenceStream(made()))
+        assert isinstance(error, RequenceUnreachableException)
+        assert "answered before everything was sent" in error.message
+
+    @pytest.mark.parametrize(
+        "url", ["ftp://h/secret", "/secret", "http://user:secret@h/x", "http://h\\secret/x"]
+    )
+    @pytest.mark.breaks_contract
+    def test_a_url_that_is_of_no_use(self, server: ScriptedServer, url: str) -> None:
+        server.always("register", Answer(200, {"url": url, "mime": "a/b"}))
+        error = refusal(server, RequenceStream([b"x"]))
+        assert error.message.endswith("is not understood: url is not a usable http URL")
+        assert "secret" not in repr(error) + repr(error.__cause__) + repr(error.__context__)
 
     def test_an_asynchronous_one_needs_a_loop(self, server: ScriptedServer) -> None:
         async def made() -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ import io
 import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import AsyncGeneratorType
@@ -243,8 +243,11 @@ class Session:
         """
         way, loop = _way(request, client), asyncio.get_running_loop()
         failed: list[Exception] = []
+        given, is_whole = 0, False
 
         async def body() -> AsyncGenerator[bytes]:
+            nonlocal given, is_whole
+
             def turn_of_the_service(*, its: bool) -> None:
                 # Its time is limited; where the bytes come from may take longer.
                 if not limit.expired():
@@ -254,17 +257,21 @@ class Session:
                 turn_of_the_service(its=False)
                 async for chunk in chunks:
                     turn_of_the_service(its=True)
+                    given += len(chunk)
                     yield chunk
                     turn_of_the_service(its=False)
             except Exception as error:
                 failed.append(error)
                 raise
+            is_whole = True
             turn_of_the_service(its=True)
 
         if size is not None:
             request = replace(request, headers={**request.headers, "Content-Length": str(size)})
         sent = cast("AsyncGeneratorType[bytes, None]", body())
-        async with self._transfers[way.url.authority]:
+        # A stream lasts as long as whoever makes it takes, and several may be made by one: they wait for no place.
+        place = nullcontext() if size is None else self._transfers[way.url.authority]
+        async with place:
             began = loop.time()
             try:
                 async with asyncio.timeout(client.call_timeout) as limit:
@@ -285,6 +292,11 @@ class Session:
         if failed and response.status < 400:
             raise failed[0]
         good = 200 <= response.status < 300
+        if good and not is_whole and given != size:
+            # It has taken a part for the whole.
+            raise LostConnectionError(
+                f"{way.url.scheme}://{way.url.authority} answered before everything was sent", sent=True
+            )
         return Answer(response.status, response.headers, bytes(said) if good else _said(bytes(said), way))
 
     async def open_stream(self, request: Request, client: Client) -> OpenStream:

@@ -100,6 +100,11 @@ class Pump:
             else:
                 return
 
+    @property
+    def needs_this_thread(self) -> bool:
+        """Whether it is the event loop running in the calling thread that still has to read it."""
+        return False
+
     def stop(self) -> None:
         """Ends the reading: nobody wants the rest. In any thread."""
         self._stopped = True
@@ -205,6 +210,13 @@ class _LoopPump(Pump):
             if isinstance(data, AsyncGenerator):
                 with suppress(Exception):
                     await data.aclose()
+
+    @property
+    def needs_this_thread(self) -> bool:
+        try:
+            return not self._ended and asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     def _has_room(self) -> None:
         with suppress(RuntimeError):  # the loop has ended

@@ -38,6 +38,10 @@ class Source(Protocol[T_co]):
         ...
 
 
+def _may_block(instead: str) -> None:
+    del instead
+
+
 @dataclass(frozen=True, slots=True)
 class Opening(Generic[T]):
     """What it takes to begin an iteration.
@@ -49,6 +53,7 @@ class Opening(Generic[T]):
         wait: Describes what an iteration waits for.
         goes_on: Describes what goes on when such a wait is given up.
         keep: What must stay alive while somebody iterates: the handle.
+        check_may_block: Told what to write instead, raises an error if a wait that blocks would never end.
     """
 
     io: IOThread
@@ -57,6 +62,7 @@ class Opening(Generic[T]):
     wait: Callable[[], str]
     goes_on: WhatGoesOn
     keep: object
+    check_may_block: Callable[[str], None] = _may_block
 
 
 class Items(Generic[T]):
@@ -170,6 +176,7 @@ class _Cursor(Generic[T]):
         self._goes_on = opening.goes_on
         self._instead = f"async for … in {opening.spelling[0]}"
         self._keep = opening.keep
+        self._check_may_block = opening.check_may_block
         self._source = opening.source()
         self.pop = self._source.pop
         self._long_wait = LongWait(opening.wait)
@@ -181,6 +188,7 @@ class _Cursor(Generic[T]):
         """Waits until there is a next item; returns False at the end."""
         if not self._ended:
             with self._closing_on_error():
+                self._check_may_block(self._instead)
                 if not block_or_tell(self._io, self._ready, self._goes_on, instead=self._instead):
                     self.close()
         return not self._ended

@@ -23,4 +23,5 @@ def opening_of_updates(run: Run, keep: object, after: int | None = None) -> Open
         wait=lambda: run.describe("the next update"),
         goes_on=run.goes_on,
         keep=keep,
+        check_may_block=run.check_may_block,
     )

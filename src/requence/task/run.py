@@ -169,6 +169,19 @@ class Run:
             raise self.wait_is_over(f"The task has not ended within {seconds:g} seconds") from None
         return ending.get()
 
+    def check_may_block(self, instead: str) -> None:
+        """Says whether a wait that blocks the calling thread can come to an end.
+
+        Raises:
+            UsageError: The thread runs the event loop that has to read a stream of the input first.
+        """
+        pumps = self.of.pumps if isinstance(self.of, Order) else None
+        if pumps and not self.start.is_done and any(pump.needs_this_thread for pump in pumps.values()):
+            raise UsageError(
+                "This would wait for ever: it blocks the event loop that has to read a stream of the input first",
+                hint=f"write `{instead}`",
+            )
+
     def feed(self, after: int | None = None) -> Feed[Update]:
         """Returns the task's updates from a position on, on a stream of their own."""
 
@@ -258,9 +271,14 @@ class Run:
         with starts().under_way(self):
             await beginning.run()
         long_wait.end()
-        if isinstance(self.start.error, RequenceError) and isinstance(self.of, Order):
-            self.of = replace(self.of, input=None, outgoing=())  # it may be large, and is of no more use
-            starts().has_failed(self, self.start.error)
+        if not isinstance(self.of, Order):
+            return
+        failed = self.start.error
+        if self.of.outgoing or failed is not None:
+            # It may be large, and is of no more use: with the bytes of files in it, or without a task.
+            self.of = replace(self.of, input=beginning.input, outgoing=(), pumps=None)
+        if isinstance(failed, RequenceError):
+            starts().has_failed(self, failed)
 
     def _tell(self, callbacks: Callbacks) -> None:
         if self.start.error is None:

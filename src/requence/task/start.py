@@ -85,6 +85,8 @@ class Start:
             failure = TaskException(f"The task could not be started: {error!r}")
             failure.__cause__ = error
         else:
+            if self._order.outgoing:  # the bytes of files: they may be large, and are of no more use
+                self._order = replace(self._order, input=None, outgoing=(), pumps=None)
             self.outcome.set(started)
             return
         if isinstance(failure, TaskException):
@@ -94,7 +96,7 @@ class Start:
         self._reserved.fail(failure)
         self.outcome.fail(failure)
         # It may be large, and whoever holds the failure keeps this.
-        self._order = replace(self._order, input=None, outgoing=())
+        self._order = replace(self._order, input=None, outgoing=(), pumps=None)
         self.input = None
         self._leave_seat()
         self._report_unasked()

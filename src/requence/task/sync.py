@@ -84,6 +84,7 @@ class SyncTask(Generic[T_co]):
         run, instead = self._run, "await task.wait(…)"
         if seconds is None:
             return self._decoding.blocking(self._ended(instead))
+        run.check_may_block(instead)
         work = partial(run.result_within, seconds)
         return self._decoding.blocking(block_or_tell(run.io, work, run.goes_on, instead=instead))
 
@@ -102,10 +103,12 @@ class SyncTask(Generic[T_co]):
 
     def _started(self, instead: str) -> Started:
         run = self._run
+        run.check_may_block(instead)
         return block_until_known(run.io, run.starting(), run.goes_on, instead=instead)
 
     def _ended(self, instead: str) -> TaskResult:
         run = self._run
+        run.check_may_block(instead)
         return block_until_known(run.io, run.ending(), run.goes_on, instead=instead)
 
     def __repr__(self) -> str:

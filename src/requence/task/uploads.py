@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager, nullcontext
 from typing import Any, cast
 
 import msgspec
@@ -40,14 +40,18 @@ async def with_uploads(order: Order, prepared: Prepared, files: FileApi) -> Any:
     senders = {key: _sender(outgoing, order, prepared, files) for key, outgoing in each_once.items()}
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def send(sender: Callable[[], Any]) -> dict[str, Any]:
-        async with places:
+    async def send(sender: Callable[[], Any], *, is_file: bool) -> dict[str, Any]:
+        # Streams do not wait for each other: one may be made by what has to get rid of the bytes of another first.
+        async with places if is_file else nullcontext():
             reference: dict[str, Any] = await sender()
             return reference
 
     try:
         async with asyncio.TaskGroup() as group:
-            sent = {key: group.create_task(send(sender)) for key, sender in senders.items()}
+            sent = {
+                key: group.create_task(send(sender, is_file=isinstance(each_once[key].content, RequenceFile)))
+                for key, sender in senders.items()
+            }
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from errors.exceptions[0].__cause__
     return _filled(order.input, {key: task.result() for key, task in sent.items()})
@@ -114,9 +118,11 @@ def _body_of(file: RequenceFile, where: str, size: int) -> Body:
     async def pieces() -> AsyncGenerator[bytes]:
         sent = 0
         with _telling(f"the file {what}"):
-            async for piece in file.aio.iter_bytes():
-                sent += len(piece)
-                if sent <= size:
+            async with aclosing(file._pieces_async()) as read:  # noqa: SLF001 (to be closed at once, and not by chance)
+                async for piece in read:
+                    sent += len(piece)
+                    if sent > size:
+                        break
                     yield piece
         if sent != size:
             raise TaskException(
