@@ -325,6 +325,15 @@ class TestClaimChecks:
         self.serve(server, result=self.claim(server, wrap(inner), "outer"), data=1)
         assert Task("t", client=server.client).sync.result.result == wrap(wrap({"r": [1]}))
 
+    def test_a_value_that_is_too_large_is_not_fetched_again(
+        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("requence._transport.session._LARGEST_ANSWER", 2**16)
+        self.serve(server, result=self.claim(server, "x" * 2**17), data=1)
+        with pytest.raises(TaskException, match="the answer has more than 65536 bytes"):
+            _ = Task("t", client=server.client).sync.result
+        assert len(server.calls("download")) == 1
+
     def test_a_text_that_was_cut_in_two(self, server: ScriptedServer) -> None:
         self.serve(server, result=self.claim(server, ["\ud83d"]), data=1)
         assert Task("t", client=server.client).sync.result.result == ["\ud83d"]

@@ -120,6 +120,16 @@ def test_bytes_that_change_later_are_not_sent(server: ScriptedServer) -> None:
     assert server.calls("upload")[0].body == b"before"
 
 
+@pytest.mark.parametrize("content", [b"", LARGE + b"x"])
+def test_both_faces_give_the_same_pieces(content: bytes) -> None:
+    file = RequenceFile(content)
+
+    async def main() -> list[bytes]:
+        return [piece async for piece in file.aio.iter_bytes()]
+
+    assert list(file.iter_bytes()) == asyncio.run(main())
+
+
 def test_what_was_sent_is_not_kept(server: ScriptedServer) -> None:
     """By the handle, which may be there for long."""
 
@@ -257,6 +267,19 @@ class TestStream:
         await Task("t", RequenceStream(process.stdout), client=server.client).finalized()
         assert server.calls("send")[0].body == bytes(200_000)
         await process.wait()
+
+    async def test_reading_ones_own_does_not_hold_the_loop_up(self) -> None:
+        gone_on = threading.Event()
+
+        def made() -> Iterator[bytes]:
+            yield b"x"
+            assert gone_on.wait(10)
+            yield b"y"
+
+        reading = asyncio.create_task(RequenceStream(made()).aio.read())
+        await asyncio.sleep(0)
+        gone_on.set()
+        assert await reading == b"xy"
 
     async def test_an_abort_ends_the_reading_of_one_that_waits(self, server: ScriptedServer) -> None:
         closed = asyncio.Event()
@@ -724,6 +747,30 @@ def test_the_end_of_a_script_waits_for_a_file(
     assert (done.returncode, done.stderr) == (0, "")
     assert server.calls("upload")[0].body == LARGE
     assert len(server.calls("finalize")) == 1
+
+
+def test_a_script_that_ends_before_a_stream_does(server: ScriptedServer) -> None:
+    code = "\n".join(
+        [
+            "import threading",
+            "from requence.files import RequenceStream",
+            "from requence.task import Task",
+            "def made():",
+            "    yield b'x'",
+            "    threading.Event().wait()",
+            "Task('t', RequenceStream(made()))",
+        ]
+    )
+    environment = {**os.environ, "REQUENCE_ACCESS_TOKEN": server.access_token}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0
+    assert done.stderr == (
+        "The task 't' was not started: The script ended before the files and streams of the input were sent "
+        "(wait for that: task.sync.finalized(), or requence.flush(timeout=None))\n"
+    )
+    assert server.calls("finalize") == []
 
 
 def test_in_a_batch(server: ScriptedServer) -> None:

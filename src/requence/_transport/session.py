@@ -220,7 +220,12 @@ class Session:
                 raise _lost(error, request, way, began) from without_secrets(error)
         _note(request, way, response.status, began)
         if len(body) > _LARGEST_ANSWER:
-            raise LostConnectionError(f"the answer has more than {_LARGEST_ANSWER} bytes", sent=True)
+            raise LostConnectionError(
+                f"the answer has more than {_LARGEST_ANSWER} bytes",
+                sent=True,
+                lasting=True,
+                hint="the service must not answer more",
+            )
         said = bytes(body if len(body) <= largest else body[:largest])
         good = largest == _LARGEST_ANSWER
         return Answer(response.status, response.headers, said if good else _said(said, way))

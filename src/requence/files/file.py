@@ -111,9 +111,10 @@ class RequenceFile(Content):
     def _pieces(self) -> Generator[bytes]:
         if self._reference is not None:
             yield from downloaded(self._client, self._download, instead="await file.aio.read()")
-        elif self._path is None:
-            yield self._data or b""
-        else:
+        elif self._data is not None:
+            for at in range(0, len(self._data), _PIECE):
+                yield self._data[at : at + _PIECE]
+        elif self._path is not None:
             with self._path.open("rb") as file:
                 while piece := file.read(_PIECE):
                     yield piece

@@ -121,8 +121,15 @@ class RequenceStream(Content):
             async for piece in data:
                 yield checked_chunk(piece)
             return
-        for piece in data:
-            yield checked_chunk(piece)
+        import asyncio  # here, since importing this package does not wait for it
+
+        pieces, end = iter(data), object()
+
+        def following() -> object:
+            return next(pieces, end)
+
+        while (chunk := await asyncio.to_thread(following)) is not end:
+            yield checked_chunk(chunk)
 
     def _download(self, client: Client) -> Download:
         from requence._transport.download import Download  # on the I/O thread: it imports the HTTP libraries

@@ -169,8 +169,13 @@ class Start:
             _log.error("The task %r was not started: %s%s", template, failure, hint)
 
     def _cut_short(self) -> RequenceError:
-        if not self._finalizing:
+        if not self._finalizing and self._reserved.value is None:
             return RequenceUnreachableException("The script ended before the service had reserved the task")
+        if not self._finalizing:
+            return RequenceUnreachableException(
+                "The script ended before the files and streams of the input were sent",
+                hint="wait for that: task.sync.finalized(), or requence.flush(timeout=None)",
+            )
         task_id = self._reserved.get()
         return StartUncertainError(
             f"The script ended before the service had answered for task {task_id}",
