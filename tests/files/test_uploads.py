@@ -320,6 +320,8 @@ class TestStream:
             assert re.search(instead, caught.value.hint or "")
         await task.finalized()
         assert task.sync.result.result == "done"
+        with pytest.raises(UsageError, match="wait for ever"):
+            list(map_tasks("t", [RequenceStream(made())], client=server.client, on_exit="abort"))
 
     def test_many_that_are_made_together(self, server: ScriptedServer) -> None:
         """None waits for a place that another one has, which only goes on if this one does."""

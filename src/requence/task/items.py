@@ -72,15 +72,16 @@ class _Batch(Generic[T_co]):
             return False
         return begins or not self._in_flight.has_ended
 
-    def _begin(self, input: object) -> None:
-        """Begins the task of an input, or takes note that there is none left."""
+    def _begin(self, input: object) -> Begun[T_co] | None:
+        """Begins the task of an input and returns it, or takes note that there is none left."""
         if input is END:
             self._exhausted = True
-            return
+            return None
         begun = self._recipe.begin(self._begun, input)
         self._begun += 1
         self._untaken += 1
         self._in_flight.add(begun)
+        return begun
 
     @property
     def _is_done(self) -> bool:
@@ -142,7 +143,9 @@ class TaskItems(_Batch[T_co], Iterator[TaskItem[T_co]]):
     def _fill(self) -> None:
         begins = True
         while self._wants_input(begins=begins):
-            self._begin(next(self._inputs, END))
+            begun = self._begin(next(self._inputs, END))
+            if begun is not None and begun.run is not None:
+                begun.run.check_may_block(_INSTEAD)
             begins = False
 
     def _next_ended(self) -> Begun[T_co]:
