@@ -586,8 +586,10 @@ def test_what_is_under_way_is_aborted(
     leave(items)
     # Confirmed by now; those that were not started yet are not started at all, or are aborted as well.
     aborted = {call.path.rpartition("/")[2] for call in server.calls("abort")}
-    assert len(aborted) == 9
-    assert aborted >= {task_id for task_id, value in server.inputs.items() if value != "first"}
+    others = {task_id for task_id, value in server.inputs.items() if value != "first"}
+    assert aborted >= others
+    assert len(aborted - set(server.inputs)) + len(others) == 9
+    assert len(aborted) <= 10  # the end of the first one may have been on its way
     reasons = {call.body.decode() for call in server.calls("abort")}
     assert reasons == {"map_tasks was left before this task had ended"}
     assert list(items) == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -56,8 +57,10 @@ class Content(Referring, ABC):
         """The same, to be awaited."""
         return AsyncContent(self)
 
-    def iter_bytes(self) -> Iterator[bytes]:
+    def iter_bytes(self) -> Generator[bytes]:
         """Yields the content in pieces, as they come: never more than a piece is in memory.
+
+        Leaving it early ends the transfer once it is closed, or collected.
 
         Raises when iterated:
             FileUnavailableError: The service does not give it.
@@ -116,7 +119,7 @@ class Content(Referring, ABC):
         """Returns the whole content, to be changed. Raises like `iter_bytes`."""
         return bytearray(self.read())
 
-    def iterable(self) -> Iterator[bytes]:
+    def iterable(self) -> Generator[bytes]:
         """The same as `iter_bytes`."""
         return self.iter_bytes()
 
@@ -140,7 +143,7 @@ class AsyncContent:
     def __init__(self, content: Content) -> None:
         self._content = content
 
-    def iter_bytes(self) -> AsyncIterator[bytes]:
+    def iter_bytes(self) -> AsyncGenerator[bytes]:
         """Yields the content in pieces, for `async for`. As `iter_bytes` of the blocking face."""
         return self._content._pieces_async()  # noqa: SLF001 (two faces of one thing)
 
@@ -224,6 +227,8 @@ def _written(path: str | os.PathLike[str]) -> Generator[tuple[Path, BinaryIO]]:
         raise ConfigurationError(f"{target} is a folder", hint="name the file in it")
     if older is not None and not stat.S_ISREG(older):  # it would be replaced by a file: /dev/null, say
         raise ConfigurationError(f"{target} is no file", hint="write what iter_bytes() gives to it")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(target.parent))
     whole = Path(os.path.realpath(target)) if target.is_symlink() else target
     part = whole.with_name(
         f".{os.urandom(8).hex()}.part"

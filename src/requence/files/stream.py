@@ -30,8 +30,8 @@ class RequenceStream(Content):
     """A stream of bytes: one of your own, to stand in a task's input, or one out of a task's data, to be read.
 
     ```python
-    with subprocess.Popen(["pg_dump", "shop"], stdout=subprocess.PIPE) as dump:
-        Task("archive", {"dump": RequenceStream(dump.stdout, mime="application/sql")}).sync.finalized()
+    rows = (f"{row}\\n".encode() for row in table)
+    Task("archive", {"table": RequenceStream(rows, mime="text/csv")}).sync.finalized()
     ```
 
     One of your own is sent as it is made, before the task is started, from a buffer that takes 1 MiB; it can be
