@@ -30,7 +30,7 @@ class RequenceStream(Content):
     """A stream of bytes: one of your own, to stand in a task's input, or one out of a task's data, to be read.
 
     ```python
-    rows = (f"{row}\\n".encode() for row in table)
+    rows = (row.encode() for row in table)
     Task("archive", {"table": RequenceStream(rows, mime="text/csv")}).sync.finalized()
     ```
 

@@ -118,7 +118,7 @@ def _body_of(file: RequenceFile, where: str, size: int) -> Body:
     async def pieces() -> AsyncGenerator[bytes]:
         sent = 0
         with _telling(f"the file {what}"):
-            async with aclosing(file._pieces_async()) as read:  # noqa: SLF001 (to be closed at once, and not by chance)
+            async with aclosing(file.aio.iter_bytes()) as read:
                 async for piece in read:
                     sent += len(piece)
                     if sent > size:
