@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from itertools import islice
@@ -108,6 +110,111 @@ def test_a_stub_of_a_served_template_keeps_its_input_schema(connect: Connect) ->
         assert api.finalize(api.prepare("t"), 5).status_code == 400
         server.reset()
         assert api.run("t", {})[-1].payload["result"] == "real"
+
+
+def template(name: str, result: object) -> TaskTemplate:
+    made = TaskTemplate(name, {"type": "object"})
+    made.node("n")(lambda ctx: result)
+    return made
+
+
+def test_more_templates_are_served_until_the_reset(connect: Connect) -> None:
+    outer = TaskTemplate("outer")
+    outer.subtask("sub", template("inner", "of the sub task"))
+    with LocalServer(template("order", "first")) as server:
+        api = connect(server)
+        server.serve(outer, template("invoice", 1))
+        assert api.run("outer", {})[-1].payload["result"] == "of the sub task"
+        assert api.run("invoice", {})[-1].payload["result"] == 1
+        assert "invoice.py" in api.http.get("/task/types/python").json()
+        server.serve(template("order", "second"))  # the later one counts
+        assert api.run("order", {})[-1].payload["result"] == "second"
+        server.reset()
+        assert api.run("order", {})[-1].payload["result"] == "first"
+        answer = api.http.post("/task/prepare/invoice")
+        assert answer.text.endswith('This server has: "order"')
+
+
+def test_a_stub_stays_in_the_place_of_a_template_that_comes_later(server: LocalServer, api: Api) -> None:
+    server.stub("invoice", result="stubbed")
+    server.serve(template("invoice", "real"))
+    assert api.run("invoice", {})[-1].payload["result"] == "stubbed"
+    assert api.finalize(api.prepare("invoice"), 5).status_code == 400  # by the template's schema
+
+
+def test_what_cannot_be_served_is_refused(server: LocalServer) -> None:
+    with pytest.raises(ConfigurationError, match="has no nodes"):
+        server.serve(TaskTemplate("empty"))
+    with pytest.raises(ConfigurationError, match='Two templates have the name "a"'):
+        server.serve(template("a", 1), template("a", 2))
+    with pytest.raises(ConfigurationError, match="serve takes TaskTemplates, not str"):
+        server.serve("a")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def test_open_streams_are_told(server: LocalServer, api: Api) -> None:
+    server.stub("invoice", lambda ctx: ctx.terminated.wait(20))
+    task_id = api.start("invoice")
+    assert server.open_streams() == []
+    events = api.watch(task_id)
+    next(events)
+    with api.watch_all() as everything:
+        next(everything)
+        assert server.open_streams() == [task_id, None]
+    until_open(server, [task_id])
+    abort_task(task_id=task_id, client=server.client)
+    assert list(events)[-1].name == "taskAborted"
+    until_open(server, [])
+
+
+def until_open(server: LocalServer, streams: list[str | None]) -> None:
+    """Waits until these streams are open: the server learns a moment later that a reader has left."""
+    deadline = time.monotonic() + 10
+    while server.open_streams() != streams:
+        assert time.monotonic() < deadline, server.open_streams()
+        time.sleep(0.005)
+
+
+def test_all_tasks_are_aborted_and_their_handlers_waited_for(server: LocalServer, api: Api) -> None:
+    cleaned: list[str] = []
+
+    def in_a_thread(ctx: NodeContext) -> None:
+        ctx.terminated.wait(20)
+        cleaned.append("thread")
+
+    async def on_the_loop(ctx: NodeContext) -> None:
+        try:
+            await asyncio.sleep(20)
+        finally:
+            await asyncio.sleep(0.01)
+            cleaned.append("loop")
+
+    server.stub("thread", in_a_thread)
+    server.stub("loop", on_the_loop)
+    server.stub("done", result=1)
+    server.stub("later", result=1, delay=3600)
+    api.run("done")
+    for name in ("thread", "loop", "later"):
+        until(api, api.start(name), "nodeStart")
+    assert server.abort_all("It is late") == []
+    assert sorted(cleaned) == ["loop", "thread"]
+    assert [task.status for task in server.started()] == ["successful", "stopped", "stopped", "stopped"]
+    last = list(api.watch(server.started("later")[0].task_id))[-1]
+    assert (last.name, last.payload["reason"]) == ("taskAborted", "It is late")
+
+
+def test_a_handler_that_does_not_end_is_named(server: LocalServer, api: Api) -> None:
+    let_go = threading.Event()
+    server.stub("invoice", lambda ctx: let_go.wait(20))
+    until(api, api.start("invoice"), "nodeStart")
+    assert server.abort_all(timeout=0) == ["requence-local-node-stub"]
+    let_go.set()
+    assert server.abort_all() == []
+
+
+def test_a_handler_does_not_wait_for_itself(server: LocalServer) -> None:
+    server.stub("invoice", lambda ctx: server.abort_all())
+    with pytest.raises(TaskFailedError, match="A handler cannot wait for itself"):
+        _ = Task("invoice", client=server.client).sync.result
 
 
 def test_what_was_started_is_told(server: LocalServer) -> None:

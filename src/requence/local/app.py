@@ -180,7 +180,8 @@ class TaskApi:
             task_id, after=wanted.after, since=wanted.since, pause=_KEEP_ALIVE_SECONDS
         )
         name = "watch_all" if task_id is None else "watch"
-        return self._operations.event_stream(request, name, batches, framed)
+        while_open = self._engine.streams.one(task_id)
+        return self._operations.event_stream(request, name, batches, framed, while_open)
 
     async def _abort(self, request: Request) -> Response:
         record = self._engine.record(segment(request, "task_id"))

@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +23,7 @@ from requence.local.graph import Graph, NodePlan, Outcome
 from requence.local.handlers import Handlers
 from requence.local.journal import Journal
 from requence.local.json_values import compact
+from requence.local.open_streams import OpenStreams
 from requence.local.python_types import Signature
 from requence.local.refusals import NotNowError, NotStartableError, UnknownKeyError, UnknownTaskError
 from requence.local.requests import Finalize
@@ -67,6 +68,7 @@ class Engine:
         self._shared = Shared(store, files, self.journal, self.clock, Slots(slots), self.handlers)
         self._cleaner = Cleaner(store, self.clock, self.remove, retention)
         self.templates = Catalogue(graphs)
+        self.streams = OpenStreams()
         self._store = store
         self._runs: dict[str, Run] = {}
         self._came = 0
@@ -74,9 +76,15 @@ class Engine:
         self._recovery_due = False
         self._told_waiting: set[str] = set()
 
-    def serve(self, graph: Graph) -> None:
+    def serve(self, graphs: Iterable[Graph]) -> None:
+        """Serves more plans from now on, also to tasks that wait for one."""
+        for graph in graphs:
+            self.templates.serve(graph)
+        self.recover()
+
+    def stub(self, graph: Graph) -> None:
         """Serves a plan from now on in the place of what had its name, also to tasks that wait for one."""
-        self.templates.put(graph)
+        self.templates.stub(graph)
         self.recover()
 
     def recover(self) -> None:
@@ -151,6 +159,11 @@ class Engine:
         else:
             self.journal.append(record, aborted)
             self._close_family(record, aborted)
+
+    def abort_all(self, reason: str | None) -> None:
+        """Ends all tasks that have not ended."""
+        for record in self._store.unfinished():
+            self.abort(record.id, reason)
 
     def act(self, key: str, outcome: Outcome) -> None:
         """Ends a node that was deferred with this key.
@@ -260,11 +273,20 @@ class Engine:
             self.journal.commit()
         self.journal.close()
         self._drop_runs()
-        if works := set(self._shared.works):
-            # A coroutine handler may take a moment to clean up.
-            await asyncio.wait(works, timeout=_CLEANUP_SECONDS)
+        await self.cleaned_up(_CLEANUP_SECONDS)
         with suppress(sqlite3.Error):
             self.journal.commit()
+
+    async def cleaned_up(self, timeout: float) -> list[str]:
+        """Waits for coroutine handlers, which may take a moment to clean up; returns the names of the others.
+
+        Args:
+            timeout: The longest wait in seconds, for all of them together.
+        """
+        if not (works := set(self._shared.works)):
+            return []
+        _, left = await asyncio.wait(works, timeout=timeout)
+        return sorted(work.get_name() for work in left)
 
     def start_subtask(self, parent: Run, node: NodePlan, input_value: Any) -> None:
         """Starts the sub task of a node: see `Owner`."""

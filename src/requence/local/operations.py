@@ -7,7 +7,7 @@ import hmac
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from requence.local.answers import discarded, text
 from requence.local.connection import hang_up
@@ -111,6 +112,7 @@ class Operations:
         name: str,
         batches: AsyncIterator[list[Event]],
         framed: Callable[[Event], Iterator[bytes]],
+        while_open: AbstractContextManager[None],
     ) -> Response:
         """Returns the answer that streams events.
 
@@ -119,6 +121,7 @@ class Operations:
             name: The operation.
             batches: The events as they come; an empty batch is a sign of life.
             framed: Writes an event as it travels in this stream, in parts.
+            while_open: Entered for as long as the stream is open.
         """
         fault: Fault | None = request.state.fault
         if fault is not None and fault.kind == "slow_start":  # then the stream itself is in order
@@ -143,10 +146,7 @@ class Operations:
         chunks = stream()
         if fault is not None:
             chunks = broken(fault, chunks, cut=partial(hang_up, request), stand=self.leaving.wait)
-        # Without a length the server sends it chunked, so a reader sees each event at once.
-        return StreamingResponse(
-            chunks, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        return _EventStream(chunks, while_open)
 
     def _is_authorized(self, request: Request) -> bool:
         # The scheme is the same in any case of letters (RFC 9110, section 11.1).
@@ -176,6 +176,18 @@ class Operations:
             _log.error("This answer breaks the contract: %s", error)
             return text(500, f"The answer would have broken the contract: {error}")
         return answer
+
+
+class _EventStream(StreamingResponse):
+    """The answer that streams events. Without a length it is sent chunked, so a reader sees each event at once."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], while_open: AbstractContextManager[None]) -> None:
+        super().__init__(chunks, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._while_open = while_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._while_open:
+            await super().__call__(scope, receive, send)
 
 
 def _checked_frame(name: str, framed: Callable[[Event], Iterator[bytes]], event: Event) -> Iterator[bytes]:

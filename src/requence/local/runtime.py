@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, suppress
@@ -127,6 +128,31 @@ class Runtime:
         except (CancelledError, TimeoutError):  # it was stopped just now
             raise UsageError("The local server does not answer any more") from None
 
+    def abort_all(self, reason: str | None, timeout: float) -> list[str]:
+        """Ends all tasks, and waits for their handlers; returns the names of those that still run.
+
+        Args:
+            reason: Why.
+            timeout: The longest wait in seconds, for all of them together.
+
+        Raises:
+            UsageError: A handler of this server has called it; or see `call`.
+        """
+        self._check_is_no_handler(
+            "A handler cannot wait for itself: leave this to who has started the server"
+        )
+        self.call(lambda engine: engine.abort_all(reason))
+        engine, loop = self._engine, self._loop
+        if engine is None or loop is None:
+            return []
+        deadline = time.monotonic() + timeout
+        left = engine.handlers.join(timeout)
+        seconds = max(0.0, deadline - time.monotonic())
+        with suppress(CancelledError, RuntimeError, TimeoutError):  # it was stopped just now
+            cleaning = asyncio.run_coroutine_threadsafe(engine.cleaned_up(seconds), loop)
+            left += cleaning.result(seconds + _CALL_SECONDS)
+        return left
+
     def stop(self) -> None:
         """Stops the server: streams end, handlers are told, and nothing of it is left behind.
 
@@ -136,9 +162,9 @@ class Runtime:
         Raises:
             UsageError: A handler of this server has called it.
         """
-        here = threading.current_thread()
-        if here is self._thread or (self._engine is not None and self._engine.handlers.runs_in(here)):
-            raise UsageError("A handler cannot stop the server that runs it: who has started it does that")
+        self._check_is_no_handler(
+            "A handler cannot stop the server that runs it: who has started it does that"
+        )
         self._end_thread()
         left = self._engine.handlers.join(_HANDLER_SECONDS) if self._engine else []
         if left:
@@ -152,6 +178,11 @@ class Runtime:
             return
         self._files.close()
         self._store.close()
+
+    def _check_is_no_handler(self, otherwise: str) -> None:
+        here = threading.current_thread()
+        if here is self._thread or (self._engine is not None and self._engine.handlers.runs_in(here)):
+            raise UsageError(otherwise)
 
     def _end_thread(self) -> None:
         if self._loop is not None and self._leave is not None:

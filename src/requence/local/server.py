@@ -15,9 +15,9 @@ from typing import Any, Self
 from requence._client import Client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
 from requence.local.act import outcome_of
+from requence.local.catalogue import plans
 from requence.local.context import NodeContext
 from requence.local.faults import Faults
-from requence.local.graph import Graph
 from requence.local.refusals import NotNowError
 from requence.local.runtime import Runtime, Settings
 from requence.local.template import TaskTemplate
@@ -82,7 +82,7 @@ class LocalServer:
     ) -> None:
         self._faults = Faults()
         self._settings = Settings(
-            graphs=_graphs(templates),
+            graphs=plans(templates, "LocalServer"),
             port=_checked("port", port, 0, 65_535),
             db=None if db is None or str(db) == ":memory:" else Path(db),
             host=host,
@@ -134,6 +134,20 @@ class LocalServer:
         """The server's clock, which tests can move on: `server.clock.advance(3600)`."""
         return ServerClock(self._started)
 
+    def serve(self, *templates: TaskTemplate) -> None:
+        """Serves more templates from now on, with those of their sub tasks, until `reset`.
+
+        One of a name that the server has already counts instead of that. A stub of its name stays.
+
+        Args:
+            *templates: The templates.
+
+        Raises:
+            ConfigurationError: A template has no nodes, or two have the same name.
+        """
+        graphs = plans(templates, "serve")
+        self._started.call(lambda engine: engine.serve(graphs.values()))
+
     def stub(
         self,
         template: str,
@@ -166,7 +180,7 @@ class LocalServer:
         graph = stub_graph(
             template, fn, result=result, error=error, updates=updates, exit_name=exit, delay=delay
         )
-        self._started.call(lambda engine: engine.serve(graph))
+        self._started.call(lambda engine: engine.stub(graph))
 
     def started(self, template: str | None = None) -> list[StartedTask]:
         """Returns the tasks that were started and are still kept, in that order, as they are now.
@@ -176,11 +190,30 @@ class LocalServer:
         """
         return self._started.call(lambda engine: [started_task(state) for state in engine.tasks(template)])
 
-    def reset(self) -> None:
-        """Makes the server as new, between tests: tasks are removed with their files, stubs and faults are gone.
+    def open_streams(self) -> list[str | None]:
+        """Returns which event streams are open: the id of the task of each, None for the stream of all tasks."""
+        return self._started.call(lambda engine: list(engine.streams))
 
-        Handlers that run are told. Token, URL and clock stay as they are, and positions of the stream of all tasks
-        go on.
+    def abort_all(self, reason: str | None = None, *, timeout: float = 5.0) -> list[str]:
+        """Aborts all tasks that have not ended, and waits until their handlers have ended, too.
+
+        Args:
+            reason: Why, for people; the last update of each carries it. Default: None.
+            timeout: The longest wait for the handlers in seconds. Default 5.
+
+        Returns:
+            The names of the handlers that still run, since they do not look at `ctx.terminated`; mostly none.
+
+        Raises:
+            UsageError: A handler of this server has called it.
+        """
+        return self._started.abort_all(reason, timeout)
+
+    def reset(self) -> None:
+        """Makes the server as new, between tests: tasks are removed with their files.
+
+        Stubs, faults and the templates of `serve` are gone, and handlers that run are told. Token, URL and clock
+        stay as they are, and positions of the stream of all tasks go on.
         """
         self._started.call(lambda engine: engine.reset())
         self._faults.clear()
@@ -245,27 +278,6 @@ async def _aside(call: Callable[[], object]) -> None:
     """Waits for a blocking call without blocking the event loop, and leaves no idle thread behind."""
     with ThreadPoolExecutor(1, "requence-local-switch") as thread:
         await asyncio.get_running_loop().run_in_executor(thread, call)
-
-
-def _graphs(templates: Sequence[object]) -> dict[str, Graph]:
-    graphs: dict[str, Graph] = {}
-    served: dict[str, TaskTemplate] = {}
-    for template in templates:
-        if not isinstance(template, TaskTemplate):
-            raise ConfigurationError(f"LocalServer takes TaskTemplates, not {type(template).__name__}")
-        if template.name in served:
-            raise ConfigurationError(f'Two templates have the name "{template.name}"')
-        served[template.name] = template
-    waiting = list(served.values())
-    for template in waiting:
-        graphs[template.name] = template.graph()
-        for inner in template.subtemplates:  # the templates of sub tasks are served without being named
-            known = served.setdefault(inner.name, inner)
-            if known is not inner:
-                raise ConfigurationError(f'Two templates have the name "{inner.name}"')
-            if inner not in waiting:
-                waiting.append(inner)
-    return graphs
 
 
 def _checked_retention(value: object) -> timedelta | None:
