@@ -8,8 +8,17 @@ from typing import Any, Final, NamedTuple
 
 from requence.exceptions import ConfigurationError
 
-__all__ = ["CA_BUNDLE_VARIABLE", "NOT_GIVEN", "PROXY_VARIABLE", "SETTINGS", "from_variable", "setting"]
+__all__ = [
+    "CA_BUNDLE_VARIABLE",
+    "NOT_GIVEN",
+    "PROXY_VARIABLE",
+    "SETTINGS",
+    "TOKEN_VARIABLES",
+    "from_variable",
+    "setting",
+]
 
+TOKEN_VARIABLES = ("REQUENCE_TASK_ACCESS_TOKEN", "REQUENCE_ACCESS_TOKEN")  # the first one counts
 PROXY_VARIABLE = "REQUENCE_PROXY"
 CA_BUNDLE_VARIABLE = "REQUENCE_CA_BUNDLE"
 

@@ -6,12 +6,11 @@ import os
 from urllib.parse import urlsplit
 
 from requence._client import Client, note_use, reach_of
+from requence._settings import TOKEN_VARIABLES
 from requence._token import AccessToken, decode_access_token
 from requence.exceptions import ConfigurationError
 
 __all__ = ["find_access_token"]
-
-_VARIABLES = ("REQUENCE_TASK_ACCESS_TOKEN", "REQUENCE_ACCESS_TOKEN")
 
 
 def find_access_token(argument: object, client: Client) -> AccessToken:
@@ -36,7 +35,7 @@ def _find(argument: object, client: Client) -> AccessToken:
     if argument is not None and not isinstance(argument, str):
         raise ConfigurationError(f"access_token must be text, not {type(argument).__name__}")
     sources = [("the argument access_token", argument), ("the client's access_token", client.access_token)]
-    sources += [(f"the environment variable {name}", os.environ.get(name)) for name in _VARIABLES]
+    sources += [(f"the environment variable {name}", os.environ.get(name)) for name in TOKEN_VARIABLES]
     for source, text in sources:
         if text and text.strip():
             return decode_access_token(text, source=source)
@@ -48,7 +47,7 @@ def _find(argument: object, client: Client) -> AccessToken:
         return decode_access_token(text, source=source)
     raise ConfigurationError(
         "No access token was found. Looked at: the argument access_token, the client, the environment "
-        f"variables {' and '.join(_VARIABLES)}, and {looked_at}",
+        f"variables {' and '.join(TOKEN_VARIABLES)}, and {looked_at}",
         hint="copy a token from the Requence UI, or run a server of your own: "
         "`requence local FILE -- COMMAND` sets the variable for the command",
     )

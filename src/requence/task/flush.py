@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from requence._transport.io_loop import Work
     from requence.task.run import Run
 
-__all__ = ["Unstarted", "flushing"]
+__all__ = ["Unstarted", "flushing", "unheard"]
 
 
 class Unstarted(NamedTuple):
@@ -42,12 +42,39 @@ def flushing(timeout: float | None) -> Work[list[Unstarted]]:
             failed, undecided = await starts().settled(seconds)
             for run, _ in failed:
                 run.start.is_asked = True
-        late = [
-            (run, run.wait_is_over(f"The start has taken more than {seconds:g} seconds")) for run in undecided
-        ]
-        return [Unstarted(_handle(run), error) for run, error in [*failed, *late]]
+        return [Unstarted(_handle(run), error) for run, error in [*failed, *_late(undecided, seconds)]]
 
     return work
+
+
+def unheard(timeout: float, base_url: str) -> Work[list[Unstarted]]:
+    """Returns what waits for all starts at one service, and gives those that nobody has asked for, for test kits.
+
+    Failures that somebody has asked for are given up, too, so that `flush` will not tell of any of them.
+    """
+
+    async def work() -> list[Unstarted]:
+        from requence.task.run import starts  # on the I/O thread: it imports asyncio
+
+        def belongs(run: Run) -> bool:
+            return run.base_url == base_url
+
+        with ExitStack() as overhearing:
+            for run in filter(belongs, starts().runs_under_way):
+                overhearing.enter_context(run.overheard())
+            failed, undecided = await starts().settled_of(belongs, timeout)
+            silent = [(run, error) for run, error in failed if run.start.is_unheard]
+            for run, _ in silent:
+                run.start.is_asked = True
+        return [Unstarted(_handle(run), error) for run, error in [*silent, *_late(undecided, timeout)]]
+
+    return work
+
+
+def _late(undecided: list[Run], seconds: float | None) -> list[tuple[Run, RequenceError]]:
+    return [
+        (run, run.wait_is_over(f"The start has taken more than {seconds:g} seconds")) for run in undecided
+    ]
 
 
 def _handle(run: Run) -> Task[Any]:

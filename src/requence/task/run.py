@@ -107,6 +107,11 @@ class Run:
         return self._io
 
     @property
+    def base_url(self) -> str:
+        """The base URL of the service; no I/O."""
+        return self._token.base_url
+
+    @property
     def known_id(self) -> str | None:
         """The task's id if it was started, else None; no I/O."""
         started = self.start.value

@@ -161,7 +161,7 @@ class Start:
             return
         if self._listeners or not self._abandoned:
             return
-        self.outcome.is_asked = True
+        self.outcome.is_asked = self.outcome.is_logged = True
         hint = f" ({failure.hint})" if failure.hint else ""
         if isinstance(failure, StartUncertainError):
             _log.error("It is uncertain whether the task %r was started: %s%s", template, failure, hint)

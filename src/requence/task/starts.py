@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Generic, Protocol, TypeVar
 
 from requence._transport.outcome import SharedOutcome
@@ -21,13 +21,19 @@ class StartOutcome(SharedOutcome[Started]):
     Attributes:
         is_asked: Whether somebody has asked for it, who is told of a failure. In any thread.
         is_waited_for: Whether somebody has waited for it alone. In any thread.
+        is_logged: Whether a failure was told in the log instead, since the handle has gone.
     """
 
-    __slots__ = ("is_asked", "is_waited_for")
+    __slots__ = ("is_asked", "is_logged", "is_waited_for")
 
     def __init__(self) -> None:
         super().__init__()
-        self.is_asked = self.is_waited_for = False
+        self.is_asked = self.is_logged = self.is_waited_for = False
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether nobody has asked for it: at the most, the log has told of it."""
+        return not self.is_asked or self.is_logged
 
     @classmethod
     def known(cls, started: Started) -> StartOutcome:
@@ -87,12 +93,27 @@ class Starts(Generic[R]):
             What has failed since the last call, and what is not decided yet.
         """
         waited_for = list(self._under_way)
-        try:
-            async with asyncio.timeout(timeout):
-                for run in waited_for:
-                    await run.start.wait()
-        except TimeoutError:
-            pass
+        undecided = await _decided(waited_for, timeout)
         failed = list(self._failed)
         self._failed.clear()
-        return failed, [run for run in waited_for if not run.start.is_done]
+        return failed, undecided
+
+    async def settled_of(
+        self, belongs: Callable[[R], bool], timeout: float | None
+    ) -> tuple[list[tuple[R, RequenceError]], list[R]]:
+        """Does the same for some of them, as `belongs` says, and leaves the others alone."""
+        undecided = await _decided([run for run in self._under_way if belongs(run)], timeout)
+        kept, failed = list(self._failed), list[tuple[R, RequenceError]]()
+        self._failed.clear()
+        for entry in kept:
+            (failed if belongs(entry[0]) else self._failed).append(entry)
+        return failed, undecided
+
+
+async def _decided(runs: Sequence[R], timeout: float | None) -> list[R]:
+    """Waits until these starts are decided, for at most `timeout` seconds; returns those that are not."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            for run in runs:
+                await run.start.wait()
+    return [run for run in runs if not run.start.is_done]
