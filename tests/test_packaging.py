@@ -143,6 +143,19 @@ def test_a_command_whose_extra_is_missing_says_how_to_get_it(python: str, tmp_pa
     assert "pip install 'requence[local]'" in done.stderr
 
 
+def test_the_pytest_plugin_without_its_extra_costs_nothing_and_says_how_to_get_it(
+    python: str, tmp_path: Path
+) -> None:
+    pip(python, "install", "pytest")
+    tests = "def test_with(requence_server): pass\ndef test_without(): pass\n"
+    (tmp_path / "test_it.py").write_text(tests, "utf-8")
+    done = run(python, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", cwd=tmp_path)
+    assert "1 passed, 1 error" in done.stdout
+    assert "requence_server cannot be used: requence.local needs libraries" in done.stdout
+    assert "pip install 'requence[local]'" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_types_are_generated_without_any_extra(python: str, tmp_path: Path) -> None:
     command = str(Path(python).with_name("requence-task"))
     with ScriptedServer() as server:

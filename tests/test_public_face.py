@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import entry_points
 from types import FunctionType
 from typing import Any, cast, get_overloads
 
@@ -200,6 +201,20 @@ def own_docstring(value: object) -> str | None:
     if isinstance(value, type | FunctionType):
         return value.__doc__  # of a class, not inherited
     return None
+
+
+def test_what_pytest_is_given() -> None:
+    """Fixtures and a marker are in the tests of users, so they are as public as names."""
+    [plugin] = entry_points(group="pytest11", name="requence")
+    assert sorted(plugin.load().__all__) == ["requence_server", "requence_session_server"]
+    told = re.findall(
+        r"^\| (fixture|marker) `(\w+)` \|", (ROOT / "docs" / "names.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert told == [
+        ("fixture", "requence_server"),
+        ("fixture", "requence_session_server"),
+        ("marker", "requence_streams_may_stay_open"),
+    ]
 
 
 # Both forms

@@ -53,21 +53,6 @@ def test_nothing_but_pytest_is_imported_before_the_fixture_is_used(
     assert "HEAVY" in result.outlines
 
 
-def test_without_the_extra_the_fixture_says_how_to_get_it(run: Run, pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(
-        """
-        import importlib.util
-
-        find = importlib.util.find_spec
-        importlib.util.find_spec = lambda name, package=None: None if name == "uvicorn" else find(name, package)
-        """
-    )
-    result = run("def test_with(requence_server): pass\ndef test_without(): pass")
-    result.assert_outcomes(passed=1, errors=1)
-    assert "pip install 'requence[local]'" in said(result)
-    assert "Traceback" not in said(result)
-
-
 # What a test finds
 
 A_USERS_CODE = """
@@ -263,9 +248,9 @@ def test_with_a_server_for_each_worker_of_xdist(run: Run, pytester: pytest.Pytes
         "2",
     )
     result.assert_outcomes(passed=12)
-    urls = [set(file.read_text("utf-8").split()) for file in pytester.path.glob("gw*.urls")]
-    assert [len(of_worker) for of_worker in urls] == [1, 1]
-    assert len(set.union(*urls)) == 2
+    urls = [file.read_text("utf-8").split() for file in pytester.path.glob("gw*.urls")]
+    assert [len(set(of_worker)) for of_worker in urls] == [1, 1]
+    assert len({url for of_worker in urls for url in of_worker}) == 2
 
 
 # What a test leaves behind
@@ -300,18 +285,24 @@ def test_of_all_tasks(requence_server):
     next(updates)
     kept.append(updates)
 
+def test_of_a_callback(requence_server):
+    requence_server.stub("invoice", lambda ctx: ctx.terminated.wait(30))
+    Task("invoice", on_update=lambda update: None)
+
 def test_clean(requence_server):
     requence_server.stub("invoice", result=1)
     assert Task("invoice").sync.result.result == 1
+    Task("invoice", on_update=lambda update: None)
 """
     )
-    result.assert_outcomes(passed=3, errors=2)
+    result.assert_outcomes(passed=4, errors=3)
     result.stdout.fnmatch_lines_random(
         [
             "*ERROR at teardown of test_of_a_task*",
             "This test has left event streams open:",
             '  of task * ("The one", running)',
             "*ERROR at teardown of test_of_all_tasks*",
+            "*ERROR at teardown of test_of_a_callback*",
             "  of all tasks: a TaskWatcher, *",
             "*@pytest.mark.requence_streams_may_stay_open.",
         ]

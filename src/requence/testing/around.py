@@ -6,7 +6,6 @@ import gc
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
@@ -16,7 +15,8 @@ from requence.local import LocalServer
 
 __all__ = ["begin", "end"]
 
-_FIRST_LOOK = 0.2  # seconds in which a stream whose reader has left is closed nearly always
+_OPENING = 0.1  # seconds in which a handle opens its stream
+_CLOSING_AT_ONCE = 0.2  # seconds in which a stream whose reader has left is closed nearly always
 _CLOSING = 2.0  # seconds in which it is closed for sure
 _STARTING = 5.0  # seconds for starts that are under way
 _STOPPING = 5.0  # seconds for handlers that were told to end
@@ -54,8 +54,7 @@ def end(server: LocalServer, open_before: list[str | None], *, may_stay_open: bo
         if not may_stay_open:
             problems += _open_streams(server, open_before)
         left = server.abort_all("The test has ended", timeout=_STOPPING)
-        # Who follows these shall see their end before they are gone.
-        _come_true(lambda: set(server.open_streams()) <= {*open_before, None}, _FIRST_LOOK)
+        _await_ends(server, open_before)
     finally:
         server.reset()
     if left:
@@ -82,13 +81,7 @@ def _unheard_starts(server: LocalServer) -> list[str]:
 
 
 def _open_streams(server: LocalServer, open_before: list[str | None]) -> list[str]:
-    def none_left() -> bool:
-        return not Counter(server.open_streams()) - Counter(open_before)
-
-    if not _come_true(none_left, _FIRST_LOOK):
-        gc.collect()  # an exception that was caught may hold its test's handles, in a circle
-        _come_true(none_left, _CLOSING)
-    left = list((Counter(server.open_streams()) - Counter(open_before)).elements())
+    left = _left_open(server, open_before)
     if not left:
         return []
     started = {task.task_id: task for task in server.started()}
@@ -103,18 +96,34 @@ def _open_streams(server: LocalServer, open_before: list[str | None]) -> list[st
 
     return [
         "This test has left event streams open:",
-        *(f"  {name(task_id)}" for task_id in left),
+        *(f"  {name(task_id)}" for task_id in left.elements()),
         "Something still holds the handle, the loop or the watcher that reads it: let go of it, wait until the",
         "task has ended, or abort it with task.sync.abort(); use TaskWatcher in a `with` block. Where streams are",
         "meant to stay open, mark the test with @pytest.mark.requence_streams_may_stay_open.",
     ]
 
 
-def _come_true(condition: Callable[[], bool], seconds: float) -> bool:
-    """Waits until something is so, for some seconds at the most; returns whether it is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
+def _left_open(server: LocalServer, open_before: list[str | None]) -> Counter[str | None]:
+    """Returns the streams that are open still, after those that are just being closed had time for that."""
+    # A handle that was made last may be about to open its stream; one of a task that has ended closes it at once.
+    hold = _OPENING if any(task.status in ("pending", "running") for task in server.started()) else 0.0
+    now = time.monotonic()
+    none_since, collect_at, deadline = now, now + _CLOSING_AT_ONCE, now + _CLOSING
+    while True:
+        left = Counter(server.open_streams()) - Counter(open_before)
+        now = time.monotonic()
+        if left:
+            none_since = now
+        if (not left and now - none_since >= hold) or now > deadline:
+            return left
+        if left and now > collect_at:
+            gc.collect()  # an exception that was caught may hold its test's handles, in a circle
+            collect_at = deadline
         time.sleep(_BETWEEN_LOOKS)
-    return True
+
+
+def _await_ends(server: LocalServer, open_before: list[str | None]) -> None:
+    """Waits until who follows a task that was aborted has been sent that, before it is gone."""
+    deadline = time.monotonic() + _CLOSING
+    while not set(server.open_streams()) <= {*open_before, None} and time.monotonic() < deadline:
+        time.sleep(_BETWEEN_LOOKS)
