@@ -16,7 +16,6 @@ FILES = dict(re.findall(r"^```py\n# (\w+)\.py\n(.*?)^```$", PAGE, re.MULTILINE |
 def test_the_tests_of_the_page_pass(pytester: pytest.Pytester) -> None:
     assert sorted(FILES) == ["billing", "conftest", "templates", "test_billing", "test_templates"]
     pytester.makepyfile(**FILES)
-    result = pytester.runpytest_subprocess(
-        "-W", "error", "-o", "asyncio_default_fixture_loop_scope=function", timeout=50
-    )
+    options = ["-W", "error", "-o", "asyncio_default_fixture_loop_scope=function"]
+    result = pytester.runpytest_subprocess(*options, "-p", "no:hypothesispytest", timeout=50)
     result.assert_outcomes(passed=3)

@@ -19,6 +19,7 @@ def run(pytester: pytest.Pytester) -> Run:
         pytester.makepyfile(test_it=text)
         if "no:asyncio" not in options:  # else pytest-asyncio wants to be told
             options = ("-o", "asyncio_default_fixture_loop_scope=function", *options)
+        options = ("-p", "no:hypothesispytest", *options)  # half of the time goes there, for nothing
         return pytester.runpytest_subprocess("-q", "-W", "error", *options, timeout=50)
 
     return run
