@@ -258,7 +258,7 @@ def test_with_a_server_for_each_worker_of_xdist(run: Run, pytester: pytest.Pytes
 
 LEAVES = """
 from datetime import UTC, datetime
-import pytest, unittest
+import pytest, threading, unittest
 from requence.task import Task, TaskWatcher
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -288,7 +288,9 @@ def test_of_all_tasks(requence_server):
 
 def test_of_a_callback(requence_server):
     requence_server.stub("invoice", lambda ctx: ctx.terminated.wait(30))
-    Task("invoice", on_update=lambda update: None)
+    called = threading.Event()
+    Task("invoice", on_update=lambda update: called.set())
+    assert called.wait(10)
 
 def test_clean(requence_server):
     requence_server.stub("invoice", result=1)
