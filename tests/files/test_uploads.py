@@ -353,7 +353,6 @@ class TestStream:
     @pytest.mark.parametrize(
         "url", ["ftp://h/secret", "/secret", "http://user:secret@h/x", "http://h\\secret/x"]
     )
-    @pytest.mark.breaks_contract
     def test_a_url_that_is_of_no_use(self, server: ScriptedServer, url: str) -> None:
         server.always("register", Answer(200, {"url": url, "mime": "a/b"}))
         error = refusal(server, RequenceStream([b"x"]))
