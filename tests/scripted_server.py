@@ -321,9 +321,12 @@ class ScriptedServer:
         Raises:
             AssertionError: It did not come to that.
         """
+        deadline = time.monotonic() + PATIENCE
         with self._changed:
-            if not self._changed.wait_for(condition, timeout=PATIENCE):
-                raise AssertionError(f"it did not come to that; the server was asked: {self._calls}")
+            # In slices, since conditions may also look at what this server is not told of.
+            while not self._changed.wait_for(condition, timeout=0.05):
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"it did not come to that; the server was asked: {self._calls}")
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits like `wait_until`, without blocking the running loop."""
