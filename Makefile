@@ -1,7 +1,7 @@
 # Everything starts from a bare checkout: each target sets up what it needs, in .venv, with PYTHON.
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= 3
+WORKERS ?= 2
 BIN := $(VENV)/bin
 CONTRACT_VENV := $(VENV)-contract
 CONTRACT_BIN := $(CONTRACT_VENV)/bin
@@ -45,7 +45,7 @@ demo: $(VENV)/.package ## run the example on real input: make demo [DOC=path/to/
 local: $(VENV)/.package ## serve the demo's file, so that the URLs it printed open
 	@$(BIN)/requence $(DEMO)
 
-test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream'] [WORKERS=3]
+test: $(VENV)/.dev ## run the tests on this Python: make test [ARGS='-k stream'] [WORKERS=2]
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-all: $(VENV)/.dev ## run the tests on every Python found (3.11, 3.12, 3.13)

@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
 
 # Every server of the tests holds what it sends against the contract.
 assert LocalServer.__init__.__kwdefaults__ is not None
 LocalServer.__init__.__kwdefaults__["strict"] = True
+
+# No test says anything of how fast the machine is.
+settings.register_profile("requence", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("requence")
 
 ROOT = Path(__file__).resolve().parents[1]
 
