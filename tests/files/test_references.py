@@ -235,6 +235,19 @@ class TestClaimChecks:
             ),
         )
 
+    def serve_to_all(self, server: ScriptedServer) -> None:
+        """One task, with large node data and a large result, in the stream of all tasks."""
+        result, data = self.claim(server, "r", "r"), self.claim(server, "d", "d")
+        server.always(
+            "watch-all",
+            from_position(
+                event(1, "taskStart", taskId="task-1", input=None),
+                event(2, "nodeUpdate", taskId="task-1", node=NODE, data=data, output=None),
+                end(3, result, taskId="task-1"),
+                end="open",
+            ),
+        )
+
     def test_by_updates(self, server: ScriptedServer) -> None:
         self.serve(server, result=self.claim(server, {"r": [1]}, "r"), data=self.claim(server, [2], "d"))
         _, update, last = Task("t", client=server.client).sync.updates
@@ -283,30 +296,12 @@ class TestClaimChecks:
         assert last.context.result == "r"
 
     def test_by_the_shared_stream(self, server: ScriptedServer) -> None:
-        result, data = self.claim(server, "r", "r"), self.claim(server, "d", "d")
-        server.always(
-            "watch-all",
-            from_position(
-                event(1, "taskStart", taskId="task-1", input=None),
-                event(2, "nodeUpdate", taskId="task-1", node=NODE, data=data, output=None),
-                end(3, result, taskId="task-1"),
-                end="open",
-            ),
-        )
+        self.serve_to_all(server)
         found = Task("t", client=server.client_with(shared_stream=True)).sync.result
         assert (found.result, found.get_node_data("cover")) == ("r", "d")
 
     def test_by_a_watcher(self, server: ScriptedServer) -> None:
-        result, data = self.claim(server, "r", "r"), self.claim(server, "d", "d")
-        server.always(
-            "watch-all",
-            from_position(
-                event(1, "taskStart", taskId="task-1", input=None),
-                event(2, "nodeUpdate", taskId="task-1", node=NODE, data=data, output=None),
-                end(3, result, taskId="task-1"),
-                end="open",
-            ),
-        )
+        self.serve_to_all(server)
         watcher = TaskWatcher("2026-01-01", client=server.client)
         for update, _ in watcher.sync.updates:
             if isinstance(update, NodeUpdate):

@@ -230,9 +230,8 @@ def _written(path: str | os.PathLike[str]) -> Generator[tuple[Path, BinaryIO]]:
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(target.parent))
     whole = Path(os.path.realpath(target)) if target.is_symlink() else target
-    part = whole.with_name(
-        f".{os.urandom(8).hex()}.part"
-    )  # short: the target's name may be as long as one can be
+    # A short name: the target's may be as long as one can be.
+    part = whole.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with part.open("xb") as file:
             if older is not None:

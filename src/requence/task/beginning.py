@@ -26,9 +26,8 @@ def begun(
     on_update: Callable[[Update], object] | None = None,
 ) -> Run:
     """Returns what begins a task, or goes on with it, on the I/O thread."""
-    io = (
-        io_thread()
-    )  # which has imported them: with asyncio, for which an import of this module does not wait
+    io = io_thread()
+    # Which has imported these: with asyncio, for which an import of this module does not wait.
     from requence.task.callbacks import Callbacks
     from requence.task.run import Run
 
