@@ -15,12 +15,13 @@ from starlette.responses import PlainTextResponse, Response
 
 from requence.local.json_values import compact
 
-__all__ = ["body", "discarded", "json_answer", "segment", "text", "too_large"]
+__all__ = ["body", "discarded", "json_answer", "reason", "segment", "text", "too_large"]
 
 # How much of a body that is too large is read to its end and thrown away, so that the client, which sends before
 # it reads, gets to see the answer; beyond that the connection is simply closed.
 _DISCARDED_BYTES = 64 * 2**20
 _DISCARD_SECONDS = 10.0
+_REASON_BYTES = 64 * 1024
 
 
 async def body(request: Request, limit: int, *, cut: bool = False) -> bytes | None:
@@ -33,6 +34,12 @@ async def body(request: Request, limit: int, *, cut: bool = False) -> bytes | No
             await discarded(chunks)
             return bytes(kept[:limit]) if cut else None
     return bytes(kept)
+
+
+async def reason(request: Request) -> str | None:
+    """Reads the reason of an abort: the body as text, cut where it is too long; None if there is none."""
+    sent = await body(request, _REASON_BYTES, cut=True)
+    return (sent or b"").decode("utf-8", "replace").strip() or None
 
 
 async def discarded(chunks: AsyncIterator[bytes]) -> None:

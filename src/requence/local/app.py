@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import math
 import sqlite3
 from collections.abc import Iterable
@@ -18,10 +17,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from requence.exceptions import UsageError
-from requence.local import page
 from requence.local.act import outcome_from_body
 from requence.local.address import Address
-from requence.local.answers import body, json_answer, segment, text, too_large
+from requence.local.answers import body, json_answer, reason, segment, text, too_large
 from requence.local.aside import aside
 from requence.local.contract import path
 from requence.local.engine import Engine
@@ -31,6 +29,7 @@ from requence.local.file_api import FileApi
 from requence.local.files import AlreadySentError, Files
 from requence.local.gate import Gate
 from requence.local.operations import Operations
+from requence.local.page.api import PageApi
 from requence.local.python_types import type_files
 from requence.local.refusals import (
     InvalidRequestError,
@@ -45,9 +44,7 @@ from requence.local.requests import Finalize, Watch
 __all__ = ["TaskApi"]
 
 _KEEP_ALIVE_SECONDS = 15.0
-_REASON_BYTES = 64 * 1024
 _WATCH_BYTES = 64 * 1024
-_LISTED_TASKS = 200
 
 _STATUS: dict[type[Exception], int] = {
     InvalidRequestError: 400,
@@ -94,13 +91,13 @@ class TaskApi:
     ) -> None:
         self._engine = engine
         self._address = address
-        self._page_secret = page_secret
         self._limits = {"maxPayloadSize": max_payload_size, "maxFileSize": max_file_size}
         self._files = files
         self._file_api = FileApi(files, self._takes_files)
         self._operations = Operations(
             bearer.encode(), faults, self._template_of, _STATUS, engine.journal.commit, strict, leaving
         )
+        self._pages = PageApi(engine, self._operations, page_secret)
 
     def asgi(self) -> ASGIApp:
         """Returns the ASGI application."""
@@ -121,9 +118,7 @@ class TaskApi:
             route("send_stream", "POST", "/streams/{key}", files.send, token=False),
             route("download_stream", "GET", "/streams/{key}", files.follow, token=False),
             beside("POST", "/act/{key}", self._act),
-            beside("GET", "/tasks", self._list),
-            beside("GET", "/tasks/{task_id}", self._page),
-            beside("GET", page.STYLE_PATH, self._style),
+            *self._pages.routes(),
         ]
         app = Starlette(
             routes=routes,
@@ -155,10 +150,9 @@ class TaskApi:
         wanted = await aside(size, partial(Finalize.from_body, sent, self._claimed))
         await self._engine.finalize(record.id, wanted)
         base = self._base(request)
-        key = page.key(self._page_secret, record.id)
         urls = {
             "watch": base + path("watch_task", task_id=record.id),
-            "show": f"{base}/tasks/{record.id}?key={key}",
+            "show": base + self._pages.path(record.id),
         }
         return json_answer({"taskId": record.id, "urls": urls})
 
@@ -185,8 +179,7 @@ class TaskApi:
 
     async def _abort(self, request: Request) -> Response:
         record = self._engine.record(segment(request, "task_id"))
-        sent = await body(request, _REASON_BYTES, cut=True)
-        self._engine.abort(record.id, (sent or b"").decode("utf-8", "replace").strip() or None)
+        self._engine.abort(record.id, await reason(request))
         return text(200, "")
 
     async def _protect(self, request: Request) -> Response:
@@ -242,24 +235,6 @@ class TaskApi:
             if "task_id" in request.path_params:
                 return self._engine.record(segment(request, "task_id")).template
         return None
-
-    async def _page(self, request: Request) -> Response:
-        task_id = segment(request, "task_id")
-        self._check_page_key(request, task_id)
-        return page.response(self._engine.state(task_id), self._engine.events(task_id))
-
-    async def _list(self, request: Request) -> Response:
-        self._check_page_key(request, page.LIST)
-        return page.listing(self._engine.newest(_LISTED_TASKS), self._page_secret)
-
-    def _check_page_key(self, request: Request, name: str) -> None:
-        given = request.query_params.get("key", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, page.key(self._page_secret, name).encode()):
-            # The same answer as for a task that does not exist: without the key nothing can be learned.
-            raise UnknownTaskError("There is nothing here")
-
-    async def _style(self, request: Request) -> Response:  # noqa: ARG002 (the signature of an endpoint)
-        return page.style()
 
 
 async def _nowhere(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)

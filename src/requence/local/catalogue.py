@@ -35,10 +35,13 @@ class Catalogue:
         """
         graph = self._stubs.get(name) or self._served.get(name)
         if graph is None:
-            names = dict.fromkeys([*self._served, *self._stubs])
-            known = ", ".join(f'"{name}"' for name in names) or "none"
+            known = ", ".join(f'"{name}"' for name in self.names()) or "none"
             raise UnknownTemplateError(f'There is no task template named "{name}". This server has: {known}')
         return graph
+
+    def names(self) -> list[str]:
+        """Returns the names of all that can be started."""
+        return list(dict.fromkeys([*self._served, *self._stubs]))
 
     def declared(self) -> list[Graph]:
         """Returns the plans as their templates say; a stub counts where there is no template of its name."""

@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from requence.local import events
 from requence.local.aside import aside
 from requence.local.catalogue import Catalogue
 from requence.local.clock import Clock
-from requence.local.events import TERMINAL, Draft, Event
+from requence.local.events import Draft
 from requence.local.files import Files
 from requence.local.graph import Graph, NodePlan, Outcome
 from requence.local.handlers import Handlers
@@ -25,15 +25,22 @@ from requence.local.journal import Journal
 from requence.local.json_values import compact
 from requence.local.open_streams import OpenStreams
 from requence.local.python_types import Signature
-from requence.local.refusals import NotNowError, NotStartableError, UnknownKeyError, UnknownTaskError
+from requence.local.refusals import (
+    NotNowError,
+    NotStartableError,
+    UnknownKeyError,
+    UnknownTaskError,
+    UnknownTemplateError,
+)
 from requence.local.requests import Finalize
 from requence.local.retention import Cleaner
 from requence.local.run import Run, subtask_outcome
 from requence.local.schemas import check_input
+from requence.local.search import Search
 from requence.local.shared import Shared
 from requence.local.slots import Slots
 from requence.local.state import LoggedTask, fold
-from requence.local.store import Store, TaskRecord
+from requence.local.store import Store, Summary, TaskRecord
 
 __all__ = ["Engine"]
 
@@ -231,16 +238,32 @@ class Engine:
         """
         return fold(self.record(task_id), self._store.all_events(task_id))
 
-    def newest(self, limit: int) -> list[tuple[LoggedTask, str]]:
-        """Returns the tasks that were prepared last, newest first, with when; without what is in their events."""
-        return [
-            (LoggedTask(record, started=last is not None, ended_by=last if last in TERMINAL else None), at)
-            for record, at, last in self._store.newest(limit)
-        ]
+    def newest(self, search: Search, limit: int) -> list[Summary]:
+        """Returns the tasks that were prepared last and are wanted, newest first."""
+        return self._store.newest(search, limit)
 
-    def events(self, task_id: str) -> Iterator[Event]:
-        """Yields all events of a task so far."""
-        return self._store.all_events(task_id)
+    def summary(self, task_id: str) -> Summary:
+        """Returns what can be told of a task without reading what may be large.
+
+        Raises:
+            UnknownTaskError: There is no such task.
+        """
+        summary = self._store.summary(task_id)
+        if summary is None:
+            raise UnknownTaskError("There is no task with this id")
+        return summary
+
+    def graph(self, record: TaskRecord) -> Graph | None:
+        """Returns the plan of a task: the one that it runs by, else the one that its template has now, if any."""
+        if run := self._runs.get(record.id):
+            return run.graph
+        with suppress(UnknownTemplateError):
+            return self.templates[record.template]
+        return None
+
+    def subtasks(self, task_id: str) -> list[TaskRecord]:
+        """Returns the sub tasks that a task has started itself, oldest first."""
+        return self._store.children(task_id)
 
     def tasks(self, template: str | None = None) -> list[LoggedTask]:
         """Returns the tasks that were started, of one template or of all, in the order in which they were."""

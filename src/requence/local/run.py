@@ -38,6 +38,7 @@ class Run:
     Attributes:
         record: What is known of the task beside its events.
         urgency: What decides when its nodes get a place.
+        graph: The plan that it runs by.
     """
 
     def __init__(self, state: LoggedTask, graph: Graph, age: int, shared: Shared, owner: Owner) -> None:
@@ -50,7 +51,7 @@ class Run:
         self._input = self._request.input_text
         self._started = state.started
         self._outcomes = dict(state.outcomes)
-        self._graph = graph
+        self.graph = graph
         self._shared = shared
         self._owner = owner
         self._debug = DebugLog(logging.getLogger(f"requence.local.{graph.name}"))
@@ -71,7 +72,7 @@ class Run:
             # The template may have changed meanwhile: what is of another kind now begins anew.
             for key, delivered in self._state.deferred.items():
                 if self._is(key, "service"):
-                    self._nodes[key] = NodeRun(self, self._graph.nodes[key], self._shared, delivered)
+                    self._nodes[key] = NodeRun(self, self.graph.nodes[key], self._shared, delivered)
                     self._nodes[key].resume()
             open_keys = subtasks.keys() - self._outcomes.keys()
             missing = {key: subtasks[key] for key in open_keys if self._is(key, "reference")}
@@ -88,16 +89,16 @@ class Run:
         self._going = True
         try:
             while not self._over:
-                if ending := self._graph.reached(self._outcomes):
+                if ending := self.graph.reached(self._outcomes):
                     self._end(ending)
-                elif ready := self._graph.ready(self._outcomes, self._nodes.keys() | self._subtasks):
+                elif ready := self.graph.ready(self._outcomes, self._nodes.keys() | self._subtasks):
                     for node in ready:
                         if not self._over:
                             self._begin(node)
                 elif self._nodes or self._subtasks:
                     return
                 else:
-                    self._end(self._graph.ending(self._outcomes))
+                    self._end(self.graph.ending(self._outcomes))
         finally:
             self._going = False
 
@@ -112,7 +113,7 @@ class Run:
     def subtask_ended(self, key: str, outcome: Outcome) -> None:
         """The sub task of a node has ended; that is how the node ends."""
         if key in self._subtasks and not self._over:
-            node = self._graph.nodes[key]
+            node = self.graph.nodes[key]
             for output, text in outcome.outputs.items():
                 self.write(events.node_update(node, json.loads(text), output))
             self.settle(node, outcome)
@@ -143,7 +144,7 @@ class Run:
             self.write(events.node_end(node))
         else:
             self.write(events.node_error(node, outcome.error))
-            if not self._graph.goes_on_after_failure(node.key):
+            if not self.graph.goes_on_after_failure(node.key):
                 self.finish(events.task_error(outcome.error, require_ack=self._request.require_ack))
         self.go()
 
@@ -161,7 +162,7 @@ class Run:
 
     def context(self, node: NodePlan, terminated: threading.Event, desk: Desk) -> NodeContext:
         """Returns what the handler of a node is given."""
-        data = {key: self._graph.data_of(key, outcome) for key, outcome in self._outcomes.items()}
+        data = {key: self.graph.data_of(key, outcome) for key, outcome in self._outcomes.items()}
         shown = {key: text for key, text in data.items() if text is not None and self._shown(key)}
         return NodeContext(
             input=self._received(node),
@@ -209,10 +210,10 @@ class Run:
         return json.loads(self._input) if node.inlet is None else received(node.inlet, self._outcomes)
 
     def _is(self, key: str, kind: NodeKind) -> bool:
-        return key in self._graph.nodes and self._graph.nodes[key].kind == kind
+        return key in self.graph.nodes and self.graph.nodes[key].kind == kind
 
     def _shown(self, key: str) -> bool:
-        return key in self._graph.nodes and self._graph.nodes[key].alias is not None
+        return key in self.graph.nodes and self.graph.nodes[key].alias is not None
 
     def _end(self, ending: Ending) -> None:
         failure, way_out = ending.failure, ending.exit

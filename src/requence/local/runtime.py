@@ -21,6 +21,7 @@ from requence.local.address import Address, bind
 from requence.local.engine import Engine
 from requence.local.faults import Faults
 from requence.local.graph import Graph
+from requence.local.page.key import LIST, key
 from requence.local.store import Store
 
 __all__ = ["Runtime", "Settings"]
@@ -74,9 +75,6 @@ class Runtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: asyncio.Event | None = None
         self._engine: Engine | None = None
-        # Imported here, so that templates can be declared and tested without a web server.
-        from requence.local.page import LIST, key
-
         with ExitStack() as undo:
             self._store = Store(settings.db)
             undo.callback(self._store.close)

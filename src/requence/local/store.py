@@ -19,9 +19,10 @@ from requence.local.files import Files
 from requence.local.json_values import compact
 from requence.local.keys import Keys
 from requence.local.requests import Finalize
+from requence.local.search import Search
 from requence.local.waits import Waits
 
-__all__ = ["Store", "TaskRecord"]
+__all__ = ["Store", "Summary", "TaskRecord"]
 
 _BATCH_EVENTS = 256
 _BATCH_BYTES = 2**20
@@ -59,6 +60,27 @@ class TaskRecord:
     def display_name(self) -> str:
         """The task's name for people: its own, else its template's."""
         return (self.request.name if self.request else None) or self.template
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What can be told of a task without reading what may be large.
+
+    Attributes:
+        record: The task; its input is told as `null`.
+        number: Tasks are numbered in the order in which they were prepared.
+        prepared_at: When it was prepared; times are as `time_text` writes them.
+        started_at: When it began to run, or None.
+        ended_at: When it ended, or None.
+        last: The name of its last event, or None if there is none.
+    """
+
+    record: TaskRecord
+    number: int
+    prepared_at: str
+    started_at: str | None
+    ended_at: str | None
+    last: str | None
 
 
 class Store:
@@ -198,18 +220,26 @@ class Store:
             return self._tasks(f"WHERE finalized_at IS NOT NULL {order}")
         return self._tasks(f"WHERE finalized_at IS NOT NULL AND template = ? {order}", template)
 
-    def newest(self, limit: int) -> list[tuple[TaskRecord, str, str | None]]:
-        """Returns the tasks that were prepared last, newest first, with when, and the name of their last event.
+    def newest(self, search: Search, limit: int) -> list[Summary]:
+        """Returns the tasks that were prepared last and are wanted, newest first."""
+        condition, values = search.condition()
+        return self._summaries(f"WHERE {condition} ORDER BY number DESC LIMIT ?", *values, limit)
 
-        Without their inputs, which may be large: of these, `null` is told.
-        """
+    def summary(self, task_id: str) -> Summary | None:
+        """Returns what the list shows of one task, or None if there is none of this id."""
+        found = self._summaries("WHERE id = ?", task_id)
+        return found[0] if found else None
+
+    def _summaries(self, where: str, *values: str | int) -> list[Summary]:
+        at = "SELECT at FROM events WHERE task_id = id AND position = 1 AND events.name = 'taskStart'"
+        last = "SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1"
         rows = self._db.execute(
-            f"""SELECT {_RECORD.replace("input", "'null'")}, prepared_at, (
-                SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1
-            ) FROM tasks ORDER BY number DESC LIMIT ?""",  # noqa: S608 (a text of this module)
-            (limit,),
+            f"""SELECT {_RECORD.replace("input", "'null'").replace("tasks.name", "name")},
+                number, prepared_at, ({at}), ended_at, last
+                FROM (SELECT *, ({last}) AS last FROM tasks) {where}""",  # noqa: S608 (texts of these modules)
+            values,
         )
-        return [(_task(row[:-2]), *row[-2:]) for row in rows]
+        return [Summary(_task(row[:-5]), *row[-5:]) for row in rows]
 
     def unfinished(self) -> list[TaskRecord]:
         """Returns the tasks that are to run and have not ended, oldest first."""

@@ -1,0 +1,170 @@
+"""What the pages ask for. No part of the API's contract: a key in the URL opens it, not the access token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from requence.local.answers import reason, segment, text
+from requence.local.aside import aside
+from requence.local.engine import Engine
+from requence.local.events import frame, time_text
+from requence.local.json_values import compact
+from requence.local.operations import Operations
+from requence.local.page.documents import HEADERS, document, part
+from requence.local.page.drawing import drawing
+from requence.local.page.key import LIST, is_key, key
+from requence.local.refusals import InvalidRequestError, UnknownTaskError
+from requence.local.search import STATUSES, Search
+from requence.local.state import LoggedTask
+from requence.local.store import Summary, TaskRecord
+
+__all__ = ["PageApi"]
+
+_KEEP_ALIVE_SECONDS = 15.0
+_LISTED_TASKS = 100
+# What laying out a node costs, in the measure of `aside`.
+_BYTES_OF_A_NODE = 1024
+
+
+class PageApi:
+    """The pages and what they are filled with.
+
+    Args:
+        engine: Who does the work.
+        operations: Makes the routes.
+        secret: What the keys of pages are made with.
+    """
+
+    def __init__(self, engine: Engine, operations: Operations, secret: str) -> None:
+        self._engine = engine
+        self._operations = operations
+        self._secret = secret
+
+    def routes(self) -> list[BaseRoute]:
+        """Returns the routes."""
+        beside = self._operations.beside
+        return [
+            beside("GET", "/tasks", self._list_document),
+            beside("GET", "/tasks/{task_id}", self._task_document),
+            beside("GET", "/page/tasks", self._list),
+            beside("GET", "/page/tasks/{task_id}", self._task),
+            beside("GET", "/page/tasks/{task_id}/updates", self._updates),
+            beside("POST", "/page/tasks/{task_id}/abort", self._abort),
+            beside("POST", "/page/tasks/{task_id}/protect", self._protect),
+            beside("GET", "/static/{name}", self._part),
+        ]
+
+    def path(self, task_id: str) -> str:
+        """Returns the path of a task's page, with its key."""
+        return f"/tasks/{task_id}?key={key(self._secret, task_id)}"
+
+    async def _list_document(self, request: Request) -> Response:
+        self._check_key(request, LIST)
+        return document("list")
+
+    async def _task_document(self, request: Request) -> Response:
+        self._opened(request)
+        return document("task")
+
+    async def _part(self, request: Request) -> Response:
+        answer = part(request, segment(request, "name"))
+        return text(404, "There is nothing here") if answer is None else answer
+
+    async def _list(self, request: Request) -> Response:
+        self._check_key(request, LIST)
+        asked = request.query_params
+        status, before = asked.get("status") or None, asked.get("before") or None
+        if status not in (None, *STATUSES):
+            raise InvalidRequestError(f"There is no such status; there are: {', '.join(STATUSES)}")
+        if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
+            raise InvalidRequestError("before= takes the number of a task")
+        search = Search(
+            asked.get("search", ""), status, asked.get("template") or None, int(before) if before else None
+        )
+        found = self._engine.newest(search, _LISTED_TASKS + 1)
+        shown = found[:_LISTED_TASKS]
+        tasks = [{**_told(summary), "href": self.path(summary.record.id)} for summary in shown]
+        more = shown[-1].number if len(found) > len(shown) else None
+        templates = self._engine.templates.names()
+        return _json({"now": self._now(), "tasks": tasks, "more": more, "templates": templates})
+
+    async def _task(self, request: Request) -> Response:
+        record = self._opened(request)
+        graph = self._engine.graph(record)
+        drawn = None
+        if graph is not None:
+            drawn = await aside(len(graph.nodes) * _BYTES_OF_A_NODE, lambda: drawing(graph))
+        summary = self._engine.summary(record.id)
+        accepted = record.request
+        return _json(
+            {
+                **_told(summary),
+                "now": self._now(),
+                "priority": None if accepted is None else 10 - accepted.priority,  # as people give it
+                "protected": summary.record.protected,
+                "graph": drawn,
+                "subtasks": self._subtasks(record.id),
+            }
+        )
+
+    def _subtasks(self, task_id: str) -> Sequence[dict[str, str | None]]:
+        # Whoever may see a task may see what it has started: that is a part of it.
+        return [
+            {"node": child.parent_node, "id": child.id, "href": self.path(child.id)}
+            for child in self._engine.subtasks(task_id)
+        ]
+
+    async def _updates(self, request: Request) -> Response:
+        record = self._opened(request)
+        # What a browser sends when it opens the stream once more.
+        last = request.headers.get("last-event-id", "0")
+        after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
+        batches = self._engine.journal.follow(record.id, after=after, since="", pause=_KEEP_ALIVE_SECONDS)
+        return self._operations.event_stream(request, "watch", batches, frame, nullcontext())
+
+    async def _abort(self, request: Request) -> Response:
+        record = self._opened(request)
+        self._engine.abort(record.id, await reason(request))
+        return text(200, "")
+
+    async def _protect(self, request: Request) -> Response:
+        self._engine.protect(self._opened(request).id)
+        return text(200, "")
+
+    def _opened(self, request: Request) -> TaskRecord:
+        task_id = segment(request, "task_id")
+        self._check_key(request, task_id)
+        return self._engine.record(task_id)
+
+    def _check_key(self, request: Request, name: str) -> None:
+        if not is_key(self._secret, name, request.query_params.get("key", "")):
+            # The same answer as for a task that does not exist: without the key nothing can be learned.
+            raise UnknownTaskError("There is nothing here")
+
+    def _now(self) -> str:
+        return time_text(self._engine.clock.now())
+
+
+def _told(summary: Summary) -> dict[str, Any]:
+    record, last = summary.record, summary.last
+    ended_by = last if summary.ended_at else None
+    return {
+        "id": record.id,
+        "name": record.display_name,
+        "template": record.template,
+        "status": LoggedTask(record, started=last is not None, ended_by=ended_by).status,
+        "preparedAt": summary.prepared_at,
+        "startedAt": summary.started_at,
+        "endedAt": summary.ended_at,
+        "isSubtask": record.parent_id is not None,
+    }
+
+
+def _json(value: object) -> Response:
+    return Response(compact(value), media_type="application/json", headers=HEADERS)
