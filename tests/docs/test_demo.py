@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -67,12 +68,21 @@ def test_the_printed_url_opens_after_make_local(demo: tuple[Path, str]) -> None:
     )
     try:
         page = fetch(url, server)
+        told = json.loads(fetch(url.replace("/tasks/", "/page/tasks/"), server))
+        updates = fetch(url.replace("/tasks/", "/page/tasks/").replace("?", "/updates?"), server)
     finally:
         os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does: to make and what it runs
         server.wait(timeout=15)
-    assert "document-digest" in page
-    assert "successful" in page
-    assert "taskEnd" in page
+    assert "<title>Task</title>" in page
+    assert (told["template"], told["status"]) == ("document-digest", "successful")
+    assert [node["key"] for node in told["graph"]["nodes"]] == [
+        "read",
+        "words",
+        "links",
+        "headings",
+        "report",
+    ]
+    assert updates.count("event: nodeEnd") == 5
 
 
 def test_another_document(tmp_path: Path) -> None:
