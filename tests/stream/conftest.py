@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import pytest
 from tests.scripted_server import ScriptedServer, check_nothing_is_left
-
-
-@pytest.fixture(scope="module", autouse=True)
-def only_what_tests_make_is_collected() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

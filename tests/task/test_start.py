@@ -83,14 +83,6 @@ AWAITABLE_ACCESSES: dict[str, Callable[[Task], Awaitable[Any]]] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def only_what_tests_make_is_collected() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     with ScriptedServer() as server:

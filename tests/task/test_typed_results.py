@@ -122,14 +122,6 @@ class Decoder:
         return Invoice.from_dict(raw)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def only_what_tests_make_is_collected() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     with ScriptedServer() as server:

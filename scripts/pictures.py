@@ -1,0 +1,107 @@
+"""Takes the pictures of the README and the documentation, from real runs: `make pictures`.
+
+A local server runs the templates below; the page is a screenshot in Chromium, the command line is what `requence run`
+writes to a terminal.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from requence.local import LocalServer, NodeContext, TaskTemplate
+from requence.task import Task
+
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+ORDER = {"order": 4711, "customer": "ACME", "lines": [{"sku": "A-1", "count": 2}, {"sku": "B-7", "count": 1}]}
+
+
+def order_template(go: threading.Event) -> TaskTemplate:
+    """A template with what the page can show: a retry, a way for failures, nodes side by side."""
+    order = TaskTemplate("order-intake")
+    tries: list[int] = []
+
+    def takes(seconds: float, result: Any) -> Callable[[NodeContext], Any]:
+        def handle(ctx: NodeContext) -> Any:
+            ctx.terminated.wait(seconds)
+            return result
+
+        return handle
+
+    receive = order.node("receive")(lambda ctx: takes(0.4, ctx.input)(ctx))
+    stock = order.node("check-stock", after=receive)(takes(0.7, {"A-1": 12, "B-7": 3}))
+
+    @order.node("price", after=receive)
+    def price(ctx: NodeContext) -> dict[str, float]:
+        tries.append(1)
+        ctx.terminated.wait(0.25)
+        if len(tries) == 1:
+            ctx.retry(400)
+        return {"net": 119.0, "gross": 141.61}
+
+    order.node("ask-sales", after=price.on_fail)(takes(1, None))
+    archive = order.node("archive", after=receive)(takes(0.9, "2026/4711.json"))
+
+    @order.node("confirm", after=[stock, price])
+    def confirm(ctx: NodeContext) -> dict[str, Any]:
+        go.wait(30)
+        return {"mail": "sent", "gross": ctx.input["price"]["gross"]}
+
+    order.node("invoice", after=[confirm, archive])(takes(0.3, {"invoice": "R-2026-4711"}))
+    order.exit("done", after=confirm)
+    return order
+
+
+def take_page(browser: Browser) -> None:
+    """The page of a task that runs, light and dark, and the list of tasks."""
+    go = threading.Event()
+    with LocalServer(order_template(go)) as server:
+        urls: list[str | None] = []
+        starts = threading.Thread(target=lambda: urls.append(_started(server)))
+        starts.start()
+        starts.join()
+        url = urls[0]
+        assert url is not None
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": 1120, "height": 840}, color_scheme=scheme)
+            page.goto(url)
+            _wait_for(page, "running", "confirm")
+            _wait_for(page, "done", "archive")
+            page.locator("#graph .node", has=page.get_by_text("price", exact=True)).click()
+            page.mouse.move(0, 0)
+            page.evaluate("() => document.activeElement.blur()")
+            page.screenshot(path=PICTURES / f"page-{scheme}.png")
+            page.close()
+        go.set()
+
+
+def _started(server: LocalServer) -> str | None:
+    return Task("order-intake", ORDER, name="Order 4711", client=server.client).sync.url
+
+
+def _wait_for(page: Page, state: str, alias: str) -> None:
+    expect(page.locator(f"#graph .node.{state}", has=page.get_by_text(alias, exact=True))).to_be_visible()
+
+
+def main() -> int:
+    """Takes them all."""
+    path = shutil.which("chromium")
+    if path is None:
+        print("The pictures need Chromium: install Debian's package chromium", file=sys.stderr)
+        return 2
+    PICTURES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        take_page(browser)
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
