@@ -27,7 +27,7 @@ __all__ = ["Store", "Summary", "TaskRecord"]
 _BATCH_EVENTS = 256
 _BATCH_BYTES = 2**20
 _LARGEST_INTEGER = 2**63 - 1
-_RECORD = """id, template, finalized_at IS NOT NULL, tasks.name, input, priority, require_ack,
+_RECORD = """id, template, finalized_at IS NOT NULL, name, input, priority, require_ack,
     acked_at IS NOT NULL, protected, root_id, parent_id, parent_node"""
 _EVENT = "events.name, at, payload, task_id, root_id FROM events JOIN tasks ON tasks.id = task_id"
 
@@ -234,7 +234,7 @@ class Store:
         at = "SELECT at FROM events WHERE task_id = id AND position = 1 AND events.name = 'taskStart'"
         last = "SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1"
         rows = self._db.execute(
-            f"""SELECT {_RECORD.replace("input", "'null'").replace("tasks.name", "name")},
+            f"""SELECT {_RECORD.replace("input", "'null'")},
                 number, prepared_at, ({at}), ended_at, last
                 FROM (SELECT *, ({last}) AS last FROM tasks) {where}""",  # noqa: S608 (texts of these modules)
             values,
