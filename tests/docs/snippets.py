@@ -14,7 +14,9 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, cast
 
-__all__ = ["Snippet", "python_snippets"]
+from tests.conftest import ROOT
+
+__all__ = ["Snippet", "project_files", "python_snippets", "sessions"]
 
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^##+ (?P<title>.*)$", re.MULTILINE)
@@ -28,6 +30,9 @@ class Snippet:
     line: int
     section: str
     text: str
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(ROOT).as_posix()}:{self.line}"
 
     def run(self, **names: Any) -> tuple[dict[str, Any], str]:
         """Runs the text as it stands, at the top level of a module, where `await` is allowed.
@@ -61,3 +66,18 @@ def python_snippets(file: Path) -> list[Snippet]:
         line = document.count("\n", 0, block.start("text")) + 1
         snippets.append(Snippet(file, line, headings[-1] if headings else "", block["text"]))
     return snippets
+
+
+def project_files(page: Path) -> dict[str, str]:
+    """Returns the files that a page shows: each has its name in its first line.
+
+    They are marked as `py` or `html`, since `python` marks what runs by itself.
+    """
+    fence = re.compile(r"^```(?:py|html)\n((?:# |<!-- )(\S+).*?\n.*?)^```$", re.MULTILINE | re.DOTALL)
+    return {name: text for text, name in fence.findall(page.read_text("utf-8"))}
+
+
+def sessions(page: Path) -> dict[str, str]:
+    """Returns the commands that a page shows, each with what it prints."""
+    fence = re.compile(r"^```console\n\$ (.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return dict(fence.findall(page.read_text("utf-8")))

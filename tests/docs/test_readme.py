@@ -1,37 +1,24 @@
-"""Every Python block of the README and of docs/ runs as it is written."""
+"""Every Python block of the README and of docs/, in all its folders, runs as it is written."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
-import logging
-from collections.abc import Iterator
 
 import pytest
 from tests.conftest import ROOT
 from tests.docs.snippets import Snippet, python_snippets
 
 from requence import Client
-from requence._client import _default
 from requence._settings import SETTINGS
 from requence.local import LocalServer
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SNIPPETS = [snippet for document in DOCUMENTS for snippet in python_snippets(document)]
 
 
-@pytest.fixture
-def as_at_the_beginning(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a program finds: a token, a default client that was not used, and no settings of the log."""
-    monkeypatch.setenv("REQUENCE_ACCESS_TOKEN", server.access_token)
-    for state in ("configured", "used"):
-        monkeypatch.setattr(_default, state, None)
-    yield
-    logging.getLogger("requence").setLevel(logging.NOTSET)
-
-
 @pytest.mark.usefixtures("as_at_the_beginning")
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: f"{snippet.file.name}:{snippet.line}")
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=str)
 def test_a_block_runs(snippet: Snippet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     snippet.run()
