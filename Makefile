@@ -11,7 +11,7 @@ CLIENT_TESTS := tests/task tests/stream tests/transport tests/process tests/file
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test test-all contract contract-server contract-client soak bench check format lint types imports spec regen regen-check \
+.PHONY: help demo local test test-all contract contract-server contract-client soak bench docs docs-serve check format lint types imports spec regen regen-check \
   relock clean
 
 help: ## show this list
@@ -28,6 +28,11 @@ $(VENV)/.package: pyproject.toml
 $(VENV)/.dev: $(VENV)/.package
 	@echo "installing the development tools into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.package
+	@echo "installing what makes the documentation into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	@touch $@
 
 $(CONTRACT_VENV)/.made: pyproject.toml
@@ -70,6 +75,12 @@ soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, kill ser
 bench: $(VENV)/.dev ## side by side with the published SDK and bare aiohttp, then the local server; writes docs/performance.md: make bench [QUICK=1] [ONLY=word]
 	@$(BIN)/python -m benchmarks.side_by_side $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)')
 
+docs: $(VENV)/.docs ## make the documentation, site/index.html; whatever leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+
+docs-serve: $(VENV)/.docs ## serve the documentation, and make it anew when it changes
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr localhost:8001
+
 check: format lint types imports spec regen-check ## everything that CI checks beside the tests
 
 format: $(VENV)/.dev
@@ -106,4 +117,4 @@ relock: $(VENV)/.dev ## lock the generator and all under it, with hashes, from o
 	@scripts/relock.sh $(BIN)/uv $(if $(UPGRADE),--upgrade)
 
 clean: ## remove environments, caches and the demo's data
-	@rm -rf $(VENV) $(CONTRACT_VENV) .regen-venv .venv-published .venv-published.lock .nox .requence build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(CONTRACT_VENV) .regen-venv .venv-published .venv-published.lock .nox .requence build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -113,7 +113,12 @@ class ForkedHandleError(UsageError):
 
 
 class TaskWaitTimeout(RequenceError, TimeoutError):  # noqa: N818 (documented name)
-    """The time given to a wait is over. The task itself goes on: nothing was aborted."""
+    """The time given to a wait is over. The task itself goes on: nothing was aborted.
+
+    Attributes:
+        task_id: The task's id, or None if it is not known yet.
+        task_url: The page of the task, or None if it is not known.
+    """
 
     task_id: str | None
     task_url: str | None

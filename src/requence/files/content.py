@@ -60,9 +60,9 @@ class Content(Referring, ABC):
     def iter_bytes(self) -> Generator[bytes]:
         """Yields the content in pieces, as they come: never more than a piece is in memory.
 
-        Leaving it early ends the transfer once it is closed, or collected.
+        Leaving it early ends the transfer once it is closed, or collected. Iterating may raise what follows.
 
-        Raises when iterated:
+        Raises:
             FileUnavailableError: The service does not give it.
             RequenceStreamTruncatedError: The sender of a stream broke off.
             RequenceUnreachableException: The service cannot be reached, or the connection broke.

@@ -248,9 +248,9 @@ class Task(Generic[T_co]):
 
     @property
     def task_id(self) -> Pending[str]:
-        """The task's id, once it was accepted and started.
+        """The task's id, once it was accepted and started. Awaiting it may raise what follows.
 
-        Raises when awaited:
+        Raises:
             TaskRefusedError: The input or the template was refused.
             UnauthorizedError: The token was refused.
             RequenceUnreachableException: The service could not be reached.
@@ -265,9 +265,9 @@ class Task(Generic[T_co]):
 
     @property
     def result(self) -> Pending[TaskResult[T_co]]:
-        """The result, once the task has ended.
+        """The result, once the task has ended. Awaiting it may raise what follows.
 
-        Raises when awaited:
+        Raises:
             TaskFailedError: The task failed.
             TaskAbortedError: The task was aborted.
             AckFailedError: It ended, but the delivery could not be confirmed (`require_ack`); awaiting again tries
