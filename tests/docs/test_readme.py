@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 from tests.conftest import ROOT
-from tests.docs.snippets import Snippet, python_snippets
+from tests.docs.snippets import Snippet, project_files, python_snippets
 
 from requence import Client
 from requence._settings import SETTINGS
@@ -22,6 +22,19 @@ SNIPPETS = [snippet for document in DOCUMENTS for snippet in python_snippets(doc
 def test_a_block_runs(snippet: Snippet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     snippet.run()
+
+
+def test_the_files_of_all_pages_are_run_by_a_test() -> None:
+    """Those marked as `py` do not run by themselves; each of these pages has a test in this folder."""
+    with_files = [document for document in DOCUMENTS if project_files(document)]
+    assert [document.relative_to(ROOT / "docs").as_posix() for document in with_files] == [
+        "quickstart.md",
+        "recipes/batch.md",
+        "recipes/browser.md",
+        "recipes/cron.md",
+        "testing.md",
+        "typed-starts.md",
+    ]
 
 
 def test_the_readme_prints_what_it_promises(server: LocalServer) -> None:

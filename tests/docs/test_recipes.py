@@ -120,10 +120,12 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(
     with LocalServer(template, workers=count) as server:
         monkeypatch.setenv("REQUENCE_ACCESS_TOKEN", server.access_token)
         first = subprocess.Popen([sys.executable, "batch.py", "lines.jsonl", "results.db"], cwd=tmp_path)
-        until(lambda: len(rows()) == before and len(server.started()) == count, "half of the results")
-        first.kill()
-        first.wait()
-        gate.set()
+        try:
+            until(lambda: len(rows()) == before and len(server.started()) == count, "half of the results")
+        finally:
+            first.kill()
+            first.wait()
+            gate.set()
         assert program("batch.py", "lines.jsonl", "results.db") == 0
         assert rows() == {number: [json.dumps(f"Hello customer {number}"), None] for number in range(count)}
         times = Counter(task.input["number"] for task in server.started())
@@ -215,6 +217,7 @@ def test_updates_are_relayed_by_any_process_each_once(
     gate = threading.Event()
     with ExitStack() as resources:
         server = resources.enter_context(LocalServer(slow(gate)))
+        resources.callback(gate.set)
         monkeypatch.setenv("REQUENCE_ACCESS_TOKEN", server.access_token)
         browser = resources.enter_context(httpx.Client(timeout=30))
         (_, one), (_, other) = process(tmp_path, resources), process(tmp_path, resources)
