@@ -52,11 +52,11 @@ os._exit(0)
 
 
 @pytest.fixture
-def tokens(server: LocalServer) -> dict[str, str]:
+def tokens(server: LocalServer, free_port: int) -> dict[str, str]:
     """A token that the server does not know, and one of a server that is not there."""
     return {
         "other": encode_access_token("other", server.url),
-        "nowhere": encode_access_token("t", "http://127.0.0.1:9"),
+        "nowhere": encode_access_token("t", f"http://127.0.0.1:{free_port}"),
     }
 
 

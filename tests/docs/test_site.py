@@ -20,7 +20,7 @@ HOOKS: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "site_hooks.py"))
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
 PAGES = [
     *sorted(DOCS.rglob("*.md")),
-    *(ROOT / name for name in HOOKS["OUTSIDE"] if name.endswith(".md")),
+    *(ROOT / name for name in ["README.md", *HOOKS["OUTSIDE"]] if name.endswith(".md")),
 ]
 NAMES = re.split(r"^## `(.*)`$", (DOCS / "names.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
 
