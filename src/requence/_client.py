@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from requence._brief import word
 from requence._proxy import Proxy, environment_proxy, is_loopback, read_proxy
 from requence._settings import CA_BUNDLE_VARIABLE, NOT_GIVEN, PROXY_VARIABLE, SETTINGS, from_variable, setting
 from requence._trust import check_ssl_context, trust_in
@@ -62,7 +63,7 @@ class _WithReach:
     _reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Client(_WithReach):
     """How to reach the service. A value, not a connection: make as many as you like, nothing is opened.
 
@@ -103,7 +104,7 @@ class Client(_WithReach):
         ConfigurationError: A value, or a variable that stands for one, is of no use.
     """
 
-    access_token: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)  # as printers of other packages heed, too
     call_timeout: float = field(default=NOT_GIVEN, kw_only=True)
     retries: int = field(default=NOT_GIVEN, kw_only=True)
     patience: float | None = field(default=NOT_GIVEN, kw_only=True)
@@ -156,6 +157,16 @@ class Client(_WithReach):
         if not given.strip():
             return Reach(tls, environment=False)
         return Reach(tls, read_proxy(given, place="the argument proxy"))
+
+    def __repr__(self) -> str:
+        # Neither the token nor the proxy, which may have a password; nor the address of an object.
+        own = [name for name in SETTINGS if getattr(self, name) != SETTINGS[name].default]
+        shown = [f"{name}={word(repr(getattr(self, name)), 12)}" for name in own]
+        if self.ssl_context is not None:
+            shown.append("ssl_context=…")
+        if self.ca_bundle is not None:
+            shown.append(f"ca_bundle={word(str(self.ca_bundle))}")
+        return f"Client({', '.join(shown)})"
 
     def __getstate__(self) -> NoReturn:
         # An error instead of a token that lies in a file or a queue without anybody having meant it.

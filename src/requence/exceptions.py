@@ -64,6 +64,8 @@ def __dir__() -> list[str]:
     return __all__
 
 
+_SHOWN = 100
+
 E_co = TypeVar("E_co", bound="RequenceError")
 
 
@@ -84,6 +86,12 @@ class RequenceError(Exception):
         self.hint = hint
         if hint:
             self.add_note(f"hint: {hint}")
+
+    def __repr__(self) -> str:
+        # Short, as all reprs of this package are; `str` and the traceback have all of it.
+        text = repr(self.message[:_SHOWN])[:_SHOWN]
+        shown = text if text == repr(self.message) else f"{text}…"
+        return f"{type(self).__name__}({shown})"
 
     def __reduce__(self) -> tuple[Callable[..., RequenceError], tuple[Any, ...]]:
         # Subclasses take keyword-only arguments, which the default protocol cannot repeat.

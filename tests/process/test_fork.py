@@ -124,7 +124,10 @@ def test_a_handle_whose_start_was_in_flight(server: ScriptedServer) -> None:
         "The process was forked while a task of 't' was being started, "
         "so only the parent knows what became of it"
     )
-    assert printed(script, server.access_token) == [*[told] * 6, "<Task 't'> None"]
+    assert printed(script, server.access_token) == [
+        *[told] * 6,
+        "<Task 't', being started by the parent process> None",
+    ]
     gate.open()
 
 

@@ -72,7 +72,7 @@ async def test_it_returns_what_has_failed(server: ScriptedServer, caplog: pytest
         ("no such template", TaskRefusedError),
     ]
     (first, error), second = entries
-    assert repr(first) == "<Task 'one'>"
+    assert repr(first) == "<Task 'one', not started>"
     assert isinstance(error, TaskRefusedError)
     assert error.task_template == "one"
     with pytest.raises(TaskRefusedError, match="no such template"):

@@ -640,7 +640,7 @@ def test_equality() -> None:
         (node_update(), f"<NodeUpdate 'ocr' of task {TASK} at 3>"),
         (node_update(node=NAMELESS), f"<NodeUpdate '9a1f' of task {TASK} at 3>"),
         (update_of("taskEnd", result="x" * 10_000), f"<TaskEnd of task {TASK}>"),
-        (update_of("nodePaused"), f"<UnknownUpdate of task {TASK}>"),
+        (update_of("nodePaused"), f"<UnknownUpdate 'nodePaused' of task {TASK}>"),
     ],
 )
 def test_the_repr_of_an_update(update: Update, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from requence._brief import brief
 from requence._references import Referring
 from requence.exceptions import UsageError
 
@@ -48,7 +49,7 @@ class RequenceCallback(Referring):
 
     def __repr__(self) -> str:
         name = self.callback_object.get("name") or self.callback_object.get("callbackId")
-        return f"<RequenceCallback {name!r}>"
+        return f"<RequenceCallback {brief(name)}>"
 
 
 def _rebuilt(reference: dict[str, Any], in_input: bool) -> RequenceCallback:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from requence._brief import word
 from requence._client import Client
 from requence._references import reference_of
 from requence.exceptions import ConfigurationError
@@ -158,8 +159,8 @@ class RequenceFile(Content):
 
     def __repr__(self) -> str:
         if self._path is not None:
-            return f"<RequenceFile {self._path}, {self._mime}>"
-        return f"<RequenceFile of {self.size} bytes, {self._mime}>"
+            return f"<RequenceFile {word(str(self._path), 100)}, {word(self._mime)}>"
+        return f"<RequenceFile of {self.size} bytes, {word(self._mime)}>"
 
 
 def _referred(reference: dict[str, Any]) -> RequenceFile:

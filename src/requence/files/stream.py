@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from requence._brief import word
 from requence._client import Client
 from requence._references import reference_of
 from requence.exceptions import ConfigurationError, UsageError
@@ -155,7 +156,7 @@ class RequenceStream(Content):
         return self
 
     def __repr__(self) -> str:
-        return f"<RequenceStream, {self._mime}>"
+        return f"<RequenceStream, {word(self._mime)}>"
 
 
 def _referred(reference: dict[str, Any]) -> RequenceStream:

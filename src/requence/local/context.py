@@ -8,8 +8,10 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, BinaryIO, NoReturn, Protocol
 
+from requence._brief import brief, word
 from requence.exceptions import UsageError
 from requence.local.json_values import encode
 
@@ -59,11 +61,14 @@ class _NoDesk:
         return secrets.token_urlsafe(32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DebugLog:
     """Writes what a handler wants to say to the logger `requence.local.<template>`."""
 
     logger: logging.Logger = field(default=logging.getLogger("requence.local"))
+
+    def __repr__(self) -> str:
+        return f"<DebugLog to the logger {brief(self.logger.name)}>"
 
     def log(self, *values: object) -> None:
         """Writes a line at level DEBUG."""
@@ -102,7 +107,7 @@ class DataByAlias(Mapping[str, Any]):
         return len(self._texts)
 
     def __repr__(self) -> str:
-        return f"DataByAlias({dict(self)!r})"
+        return f"DataByAlias({brief({alias: self[alias] for alias in islice(self, 10)}, 150)})"
 
 
 def _no_files(reference: object) -> BinaryIO:  # noqa: ARG001 (what a server's own function takes)
@@ -113,7 +118,7 @@ def _no_data() -> Mapping[str, Any]:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class NodeContext:
     """What a handler is given. For a unit test make one yourself: `read(NodeContext({"path": "x"}))`.
 
@@ -144,6 +149,11 @@ class NodeContext:
     configuration: Any = None
     open_file: Callable[[object], BinaryIO] = field(default=_no_files, repr=False, kw_only=True)
     _desk: Desk = field(default_factory=_NoDesk, repr=False, kw_only=True)
+
+    def __repr__(self) -> str:
+        of = f" of task {word(self.task_id)}" if self.task_id else ""
+        terminated = ", terminated" if self.terminated.is_set() else ""
+        return f"<NodeContext{of}{terminated}: input {brief(self.input)}>"
 
     def file(self, reference: object) -> BinaryIO:
         """Opens the content of a file or stream that arrived in the input.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from requence._brief import brief, listed
 from requence.exceptions import ConfigurationError
 
 __all__ = ["Fault", "Faults", "StreamOperation", "broken"]
@@ -32,7 +33,7 @@ _OF_A_TEMPLATE = ("prepare", "finalize", "watch", "ack", "abort", "protect", "ge
 _Kind: TypeAlias = Literal["drop", "half_event", "end", "duplicate", "silence", "status", "slow_start"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Fault:
     """One thing that goes wrong, made by a method of `server.faults`.
 
@@ -48,10 +49,15 @@ class Fault:
     operation: Operation
     template: str | None
     left: int | None
-    after: int = field(default=0, repr=False)
-    status: int = field(default=0, repr=False)
-    seconds: float = field(default=0.0, repr=False)
+    after: int = 0
+    status: int = 0
+    seconds: float = 0.0
     struck: int = 0
+
+    def __repr__(self) -> str:
+        of = "" if self.template is None else f" of {brief(self.template, 60)}"
+        left = "no limit" if self.left is None else f"{self.left} left"
+        return f"<Fault {self.kind} in {self.operation}{of}: struck {self.struck}, {left}>"
 
 
 class Faults:
@@ -162,6 +168,10 @@ class Faults:
         """Waits so long before it does anything for a request."""
         checked = _checked_seconds("seconds", seconds)
         return self._add("slow_start", operation, template, times, seconds=checked)
+
+    def __repr__(self) -> str:
+        with self._lock:
+            return f"<Faults: {listed(f'{fault.kind} in {fault.operation}' for fault in self._faults)}>"
 
     def clear(self) -> None:
         """Nothing goes wrong any more. A stream that has met a fault already keeps it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from requence._brief import listed, word
 from requence._client import Client, default_client_set_to
 from requence.exceptions import ConfigurationError, UsageError
 from requence.local.act import outcome_of
@@ -265,7 +266,7 @@ class LocalServer:
 
     def __repr__(self) -> str:
         where = self._runtime.address.url if self._runtime else "not started"
-        return f"<LocalServer {where} templates={list(self._settings.graphs)}>"
+        return f"<LocalServer {word(where, 60)} templates={listed(self._settings.graphs)}>"
 
     @property
     def _started(self) -> Runtime:

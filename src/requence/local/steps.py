@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from requence._brief import brief, shortened
 from requence.exceptions import ConfigurationError
 from requence.local.context import NodeContext
 from requence.local.names import check_name
@@ -18,7 +19,7 @@ __all__ = ["After", "AnyOf", "Node", "NodeOutput", "OnFail", "Step", "Subtask", 
 R_co = TypeVar("R_co", covariant=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Step:
     """A node that others can follow: a `Node` or a `Subtask`.
 
@@ -27,8 +28,11 @@ class Step:
         alias: Its name in updates and in the task's node data.
     """
 
-    template: TaskTemplate = field(repr=False)
+    template: TaskTemplate
     alias: str
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {brief(self.alias, 40)} of {brief(self.template.name, 40)}>"
 
     @property
     def on_fail(self) -> OnFail:
@@ -49,7 +53,7 @@ class Step:
         return NodeOutput(self, name)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Node(Step, Generic[R_co]):
     """A node with a handler, made by `TaskTemplate.node`; calling it calls its handler.
 
@@ -57,14 +61,14 @@ class Node(Step, Generic[R_co]):
         handler: The function behind it.
     """
 
-    handler: Callable[[NodeContext], R_co] = field(repr=False)
+    handler: Callable[[NodeContext], R_co]
 
     def __call__(self, ctx: NodeContext) -> R_co:
         """Calls the handler as it is, for unit tests: no server, no checks."""
         return self.handler(ctx)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Subtask(Step):
     """A node that runs a task of another template, made by `TaskTemplate.subtask`.
 
@@ -74,28 +78,41 @@ class Subtask(Step):
 
     of: TaskTemplate
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}: a task of {brief(self.of.name, 40)}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class OnFail:
     """The way out of a node that is taken if it fails. What follows it gets `{"node": alias, "error": text}`."""
 
     node: Step
 
+    def __repr__(self) -> str:
+        return f"<OnFail of {self.node!r}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class NodeOutput:
     """The way out of a node that is taken if it uses the output of this name. What follows it gets the value."""
 
     node: Step
     name: str
 
+    def __repr__(self) -> str:
+        return f"<NodeOutput {brief(self.name, 40)} of {self.node!r}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class AnyOf:
     """The first of several, made by `any_of`."""
 
     items: tuple[Step | OnFail | NodeOutput | AnyOf, ...]
     alias: str | None = None
+
+    def __repr__(self) -> str:
+        called = "" if self.alias is None else f" {brief(self.alias, 40)}"
+        return f"<AnyOf{called}: {shortened(', '.join(map(repr, self.items[:6])), 120)}>"
 
 
 Item: TypeAlias = "Step | OnFail | NodeOutput | AnyOf"

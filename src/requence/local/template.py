@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
+from requence._brief import brief, listed
 from requence.exceptions import ConfigurationError
 from requence.local import plan
 from requence.local.context import NodeContext
@@ -190,7 +191,7 @@ class TaskTemplate:
         return graph
 
     def __repr__(self) -> str:
-        return f"TaskTemplate({self._name!r}, nodes={list(self._nodes)})"
+        return f"TaskTemplate({brief(self._name, 60)}, nodes={listed(self._nodes)})"
 
     def _add(
         self,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from requence._brief import brief, word
 from requence.exceptions import ConfigurationError
 from requence.local.context import NodeContext
 from requence.local.graph import Graph
@@ -28,7 +29,7 @@ NOT_GIVEN: Final = object()
 _LONGEST_DELAY = 366 * 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StartedTask:
     """A task that was started on a local server, as `server.started` tells it.
 
@@ -52,12 +53,19 @@ class StartedTask:
     aborted: bool
     protected: bool
 
+    def __repr__(self) -> str:
+        of = f"{word(self.task_id)} ({brief(self.template, 30)})"
+        return f"<StartedTask {of}: {word(self.status, 20)}, input {brief(self.input, 60)}>"
+
 
 class ServerClock:
     """The clock that a local server goes by: retries, deferrals with a timeout, delays of stubs, cleaning up."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+
+    def __repr__(self) -> str:
+        return f"<ServerClock of {word(self._runtime.address.url, 60)}>"
 
     def now(self) -> datetime:
         """What time it is for the server, in UTC. Before the first `advance` that is the time of the machine."""

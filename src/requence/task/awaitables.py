@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from requence._brief import error_in_brief
 from requence.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ class Operation:
         elif not self._sent.is_done:
             state = "sent, not confirmed yet"
         else:
-            state = "confirmed" if self._sent.error is None else f"failed: {self._sent.error}"
+            state = (
+                "confirmed" if self._sent.error is None else f"failed: {error_in_brief(self._sent.error, 40)}"
+            )
         return f"<{self._what}: {state}>"
 
 

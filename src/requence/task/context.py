@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from requence._brief import word
 from requence._json import as_object
 from requence.task.persistent import PersistentMap
 from requence.task.record import Record
@@ -71,7 +72,7 @@ class Context(Record):
 
     def __repr__(self) -> str:
         data, errors = len(self.node_data), len(self.node_error)
-        return f"<Context of task {self.task_id}: data of {data}, errors of {errors} nodes>"
+        return f"<Context of task {word(self.task_id)}: data of {data}, errors of {errors} nodes>"
 
 
 def fold(context: Context, type: str, payload: Mapping[str, Any]) -> Context:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from requence._brief import error_in_brief
 from requence.exceptions import RequenceError
 from requence.task.arguments import check_seconds
 from requence.task.decode import Decoding
@@ -27,6 +28,9 @@ class Unstarted(NamedTuple):
 
     task: Task[Any]
     error: RequenceError
+
+    def __repr__(self) -> str:
+        return f"<Unstarted {self.task!r}: {error_in_brief(self.error, 50)}>"
 
 
 def flushing(timeout: float | None) -> Work[list[Unstarted]]:

@@ -42,6 +42,7 @@ __all__ = ["Follow"]
 _log = logging.getLogger("requence.task")
 
 _LAST = (TaskEnd, TaskError, TaskAborted)
+_STATES: dict[type[object], str] = {TaskEnd: "succeeded", TaskError: "failed", TaskAborted: "aborted"}
 
 
 class Follow:
@@ -83,6 +84,11 @@ class Follow:
     def has_ended(self) -> bool:
         """Whether the end of the task is known."""
         return self._settlement.last is not None
+
+    @property
+    def state(self) -> str:
+        """What is known of the task, in a word."""
+        return _STATES.get(type(self._settlement.last), "started")
 
     def tell_end(self, ending: SharedOutcome[TaskResult]) -> None:
         """Sets an outcome when the task has ended, from the stream that all waiters share.

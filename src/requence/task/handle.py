@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
+from requence._brief import brief, word
 from requence._client import Client, checked_client
 from requence._transport.blocking import blocks_a_loop, telling_what_goes_on, wait_or_tell, wait_until_known
 from requence._transport.credentials import find_access_token
@@ -352,7 +353,7 @@ class Task(Generic[T_co]):
         return await wait_until_known(run.io, run.starting(), run.goes_on)
 
     def _operate(self, verb: str, work: Work[None]) -> Operation:
-        io, what = self._run.io, f"{verb} of {self!r}"
+        io, what = self._run.io, f"{verb} of <{self._named()}>"
         if blocks_a_loop(io):
             return Operation(io, what, io.submit(work, before_exit=True))
         # Ctrl-C may also hit between the request that is on its way already and the wait for it.
@@ -388,6 +389,11 @@ class Task(Generic[T_co]):
         return self
 
     def __repr__(self) -> str:
+        state = self._run.state  # before the id, which else may be there only now
+        named = self._named()
+        return f"<{named}>" if state == "started" else f"<{named}, {state}>"
+
+    def _named(self) -> str:
         template, known_id = self._run.of.task_template, self.known_id
-        parts = ["Task", repr(template) if template else "", known_id or ""]
-        return f"<{' '.join(filter(None, parts))}>"
+        parts = ["Task", brief(template, 40) if template else "", word(known_id) if known_id else ""]
+        return " ".join(filter(None, parts))

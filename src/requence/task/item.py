@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, cast
 
+from requence._brief import brief, error_in_brief
 from requence.task.result import T_co, TaskResult
 
 if TYPE_CHECKING:
     from requence.task.handle import Task
 
 __all__ = ["TaskItem", "about_input"]
-
-_brief = reprlib.Repr()
-_brief.maxstring = _brief.maxother = 60
-_brief.maxlevel = 3
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -47,14 +43,10 @@ class TaskItem(Generic[T_co]):
         return cast("TaskResult[T_co]", self._result)
 
     def __repr__(self) -> str:
-        outcome = repr(self._result) if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        outcome = repr(self._result) if self.error is None else error_in_brief(self.error)
         return f"<TaskItem {self.index}: {outcome}>"
 
 
 def about_input(index: int, input: object) -> str:
     """Returns a text that names an input, shortened."""
-    try:
-        text = _brief.repr(input)
-    except Exception:  # whatever the `repr` of the caller's own objects may do
-        text = f"<{type(input).__name__}>"
-    return f"This was input {index}: {text}"
+    return f"This was input {index}: {brief(input)}"

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeAlias
 
+from requence._brief import brief
 from requence._transport.blocking import block_or_tell, block_until_known, wait_or_tell
 from requence._transport.io_thread import io_thread
 from requence.exceptions import ConfigurationError, UsageError
@@ -98,7 +99,7 @@ class _Batch(Generic[T_co]):
 
     def __repr__(self) -> str:
         state = "over" if self._over else f"{self._untaken} of {self._limit} in flight"
-        return f"<map_tasks of {self._recipe.task_template!r}: {self._begun} begun, {state}>"
+        return f"<map_tasks of {brief(self._recipe.task_template)}: {self._begun} begun, {state}>"
 
 
 class TaskItems(_Batch[T_co], Iterator[TaskItem[T_co]]):

@@ -135,6 +135,9 @@ class Iteration(Iterator[T]):
         """Ends the iteration."""
         self._cursor.close()
 
+    def __repr__(self) -> str:
+        return f"<an iteration over {self._cursor!r}>"
+
 
 class AsyncIteration(AsyncIterator[T]):
     """One awaiting iteration. Leaving it early, or `aclose()`, ends what was opened for it."""
@@ -155,6 +158,9 @@ class AsyncIteration(AsyncIterator[T]):
     async def aclose(self) -> None:
         """Ends the iteration."""
         self._cursor.close()
+
+    def __repr__(self) -> str:
+        return f"<an awaiting iteration over {self._cursor!r}>"
 
 
 def _nothing() -> NoReturn:
@@ -206,6 +212,9 @@ class _Cursor(Generic[T]):
         self._ended = True
         self.pop = _nothing
         self._closer()
+
+    def __repr__(self) -> str:
+        return f"the updates of {self._keep!r}{', ended' if self._ended else ''}"
 
     async def _ready(self) -> bool:
         with self._long_wait.waiting():

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
+from requence._brief import brief
+
 __all__ = ["PersistentMap"]
 
 V = TypeVar("V")
@@ -85,7 +87,7 @@ class PersistentMap(Mapping[str, V]):
         return self._size
 
     def __repr__(self) -> str:
-        return repr(dict(self))
+        return brief({key: self[key] for key in islice(self, 10)}, 150)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PersistentMap, (dict(self),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from requence._brief import brief, word
 from requence._json import as_object
 from requence.exceptions import ConfigurationError
 from requence.task.arguments import check_identifier, check_optional_text
@@ -11,7 +12,7 @@ from requence.task.arguments import check_identifier, check_optional_text
 __all__ = ["TaskRef", "reference_at"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TaskRef:
     """A reference to a started task: plain data, to be kept or sent, for `Task.attach` in any process.
 
@@ -47,6 +48,11 @@ class TaskRef:
             raise ConfigurationError("base_url must not be empty")
         for name in ("task_template", "task_url", "watch_url"):
             check_optional_text(name, getattr(self, name))
+
+    def __repr__(self) -> str:
+        # Without the URLs of the page and of the stream: some services let in whoever has them.
+        of = f" ({brief(self.task_template, 40)})" if self.task_template else ""
+        return f"<TaskRef to task {word(self.task_id)}{of} at {word(self.base_url, 60)}>"
 
     def to_json(self) -> str:
         """Returns it as JSON text, for `from_json`."""

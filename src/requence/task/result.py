@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
+from requence._brief import brief, word
 from requence.exceptions import TaskAbortedError, TaskException, TaskFailedError
 from requence.task.context import Context
 from requence.task.record import plain
@@ -25,9 +25,6 @@ else:
 __all__ = ["T_co", "TaskResult", "aborted_message", "outcome_of"]
 
 T = TypeVar("T")
-
-_brief = reprlib.Repr()
-_brief.maxlevel = 2
 
 
 class TaskResult(Context, Generic[T_co]):
@@ -73,7 +70,7 @@ class TaskResult(Context, Generic[T_co]):
         return (kind, ({**values[0], "result": self._sent}, *self._decoded))
 
     def __repr__(self) -> str:
-        return f"<TaskResult of task {self.task_id}: {_brief.repr(self.result)}>"
+        return f"<TaskResult of task {word(self.task_id)}: {brief(self.result)}>"
 
 
 def outcome_of(

@@ -20,7 +20,14 @@ from requence._transport.io_loop import IOThread
 from requence._transport.io_thread import io_thread
 from requence._transport.outcome import SharedOutcome
 from requence._transport.started import Started
-from requence.exceptions import ForkedHandleError, RequenceError, TaskWaitTimeout, UsageError
+from requence.exceptions import (
+    ForkedHandleError,
+    RequenceError,
+    StartUncertainError,
+    TaskAbortedError,
+    TaskWaitTimeout,
+    UsageError,
+)
 from requence.task.callbacks import Callbacks
 from requence.task.feed import Feed
 from requence.task.order import Order
@@ -36,6 +43,11 @@ if TYPE_CHECKING:
     from requence.task.start import Start
 
 __all__ = ["Run", "starts"]
+
+_WITHOUT_START: dict[type[BaseException], str] = {
+    StartUncertainError: "maybe started",
+    TaskAbortedError: "aborted before its start",
+}
 
 _starts: WeakKeyDictionary[asyncio.AbstractEventLoop, Starts[Run]] = WeakKeyDictionary()
 
@@ -116,6 +128,15 @@ class Run:
         """The task's id if it was started, else None; no I/O."""
         started = self.start.value
         return None if started is None else started.task_id
+
+    @property
+    def state(self) -> str:
+        """What is known of the task, in a word or two; no I/O. One that runs may have ended meanwhile."""
+        if not self.start.is_done:
+            return "starting" if self._io.is_here else "being started by the parent process"
+        if self.start.error is not None:
+            return _WITHOUT_START.get(type(self.start.error), "not started")
+        return "started" if self._follow is None else self._follow.state
 
     def known_ref(self) -> TaskRef | None:
         """Returns a reference to the task if it was started, else None; no I/O."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from requence._brief import brief, word
 from requence.task.context import Context
 from requence.task.persistent import PersistentMap
 from requence.task.reading import read_update
@@ -84,7 +85,8 @@ class TaskSnapshot(tuple[str, Context]):
         return self.status, self.context
 
     def __repr__(self) -> str:
-        return f"<TaskSnapshot of task {self.task_id}: {self.status}>"
+        of = f" ({brief(self.task_template, 40)})" if self.task_template else ""
+        return f"<TaskSnapshot of task {word(self.task_id)}{of}: {word(self.status)}>"
 
 
 def read_snapshot(task_id: str, report: Report) -> TaskSnapshot:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from requence._transport.blocking import block_or_tell, block_until_known
 from requence.task.arguments import check_optional_text, check_position, check_seconds
@@ -21,6 +23,26 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncTask"]
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _completed_as(kind: type) -> Callable[[F], F]:
+    """Says for completion in interactive shells what class the value of a property has.
+
+    Where a completer (jedi) finds no class in the annotation, it reads the property to see what comes out: that
+    would block at the press of a key until the task has ended.
+    """
+
+    def mark(read: F) -> F:
+        function = cast("Any", read)
+        function.__signature__ = inspect.signature(
+            read
+        )  # what `inspect` and `help` show stays as it is written
+        function.__annotations__ = {**function.__annotations__, "return": kind}
+        return read
+
+    return mark
+
 
 class SyncTask(Generic[T_co]):
     """What `task.sync` returns. Everything here blocks the calling thread, and nothing else."""
@@ -33,6 +55,7 @@ class SyncTask(Generic[T_co]):
         self._task = task  # a handle lives as long as somebody waits through it
 
     @property
+    @_completed_as(str)
     def id(self) -> str:
         """The task's id; blocks until the task was accepted and started.
 
@@ -45,11 +68,13 @@ class SyncTask(Generic[T_co]):
         return self._started("await task.task_id").task_id
 
     @property
+    @_completed_as(str)
     def url(self) -> str | None:
         """The page of the task, None if the service names none; blocks and raises like `id`."""
         return self._started("await task.task_url").url
 
     @property
+    @_completed_as(TaskResult)
     def result(self) -> TaskResult[T_co]:
         """The result; blocks until the task has ended. Raises like `await task.result`."""
         return self._decoding.blocking(self._ended("await task.result"))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
+from requence._brief import brief, word
 from requence._json import as_object
 from requence.task.context import Context, Contexts
 from requence.task.record import Record, plain
@@ -124,9 +125,13 @@ class BaseUpdate(Record):
 
     def __repr__(self) -> str:
         node = as_object(self._values.get("node"))
-        which = f" {node.get('alias') or node.get('id')!r}" if node else ""
+        which = f" {brief(node.get('alias') or node.get('id'), 50)}" if node else self._kind()
         at = f" at {self.position}" if self.position is not None else ""
-        return f"<{type(self).__name__}{which} of task {self.task_id}{at}>"
+        return f"<{type(self).__name__}{which} of task {word(self.task_id)}{at}>"
+
+    def _kind(self) -> str:
+        """Returns what a repr says beside the name of the class."""
+        return ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self._values, self.context, *self._moment[2:]))
@@ -230,6 +235,9 @@ class UnknownUpdate(BaseUpdate):
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
+
+    def _kind(self) -> str:
+        return f" {brief(self._values.get('type'), 50)}"
 
 
 Update: TypeAlias = (

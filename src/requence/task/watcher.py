@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from requence._brief import word
 from requence._client import Client, checked_client
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import io_thread
@@ -159,7 +160,7 @@ class TaskWatcher:
         )
 
     def __repr__(self) -> str:
-        return f"<TaskWatcher since {self._watching.since}{', stopped' if self._watching.has_ended else ''}>"
+        return f"<TaskWatcher since {word(self._watching.since)}{', stopped' if self._watching.has_ended else ''}>"
 
 
 class SyncWatcher:
