@@ -70,6 +70,11 @@ class Context(Record):
         _set(changed, "_values", {**self._values, field: nodes})
         return changed
 
+    def _repr_html_(self) -> str:
+        from requence.task.html import html_of_context  # here, since only notebooks need it
+
+        return html_of_context(self)
+
     def __repr__(self) -> str:
         data, errors = len(self.node_data), len(self.node_error)
         return f"<Context of task {word(self.task_id)}: data of {data}, errors of {errors} nodes>"

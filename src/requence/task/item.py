@@ -42,6 +42,11 @@ class TaskItem(Generic[T_co]):
             raise self.error.with_traceback(None)  # else each time would add to the one before
         return cast("TaskResult[T_co]", self._result)
 
+    def _repr_html_(self) -> str:
+        from requence.task.html import html_of_item  # here, since only notebooks need it
+
+        return html_of_item(self)
+
     def __repr__(self) -> str:
         outcome = repr(self._result) if self.error is None else error_in_brief(self.error)
         return f"<TaskItem {self.index}: {outcome}>"

@@ -69,6 +69,11 @@ class TaskResult(Context, Generic[T_co]):
         kind, values = super().__reduce__()
         return (kind, ({**values[0], "result": self._sent}, *self._decoded))
 
+    def _repr_html_(self) -> str:
+        from requence.task.html import html_of_result  # here, since only notebooks need it
+
+        return html_of_result(self)
+
     def __repr__(self) -> str:
         return f"<TaskResult of task {word(self.task_id)}: {brief(self.result)}>"
 

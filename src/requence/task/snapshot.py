@@ -84,6 +84,11 @@ class TaskSnapshot(tuple[str, Context]):
     def __getnewargs__(self) -> tuple[str, Context]:
         return self.status, self.context
 
+    def _repr_html_(self) -> str:
+        from requence.task.html import html_of_snapshot  # here, since only notebooks need it
+
+        return html_of_snapshot(self)
+
     def __repr__(self) -> str:
         of = f" ({brief(self.task_template, 40)})" if self.task_template else ""
         return f"<TaskSnapshot of task {word(self.task_id)}{of}: {word(self.status)}>"

@@ -123,6 +123,11 @@ class BaseUpdate(Record):
         """Returns the update as plain JSON data; `context=False` leaves the context out, for relaying."""
         return {name: plain(value) for name, value in self.items() if context or name != "context"}
 
+    def _repr_html_(self) -> str:
+        from requence.task.html import html_of_update  # here, since only notebooks need it
+
+        return html_of_update(self)
+
     def __repr__(self) -> str:
         node = as_object(self._values.get("node"))
         which = f" {brief(node.get('alias') or node.get('id'), 50)}" if node else self._kind()
