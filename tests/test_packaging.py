@@ -101,6 +101,7 @@ def test_it_imports_without_an_extra_and_knows_its_version(python: str, tmp_path
 NOT_FOR_THE_IMPORT = {
     *("aiohttp", "httpx", "requence_api", "msgspec"),  # imported by the I/O thread, once a task is started
     *("asyncio", "requence._transport.io_loop", "requence.task.run"),  # with the I/O thread
+    *("html", "requence.task.html", "requence.task.outline"),  # with what a notebook shows
     *(
         "socket",
         "ssl",

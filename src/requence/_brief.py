@@ -13,7 +13,7 @@ from typing import Any, cast
 from requence._json import as_object
 from requence._references import MARKER
 
-__all__ = ["brief", "error_in_brief", "is_brief", "listed", "printable", "shortened", "word"]
+__all__ = ["brief", "error_in_brief", "is_brief", "listed", "printable", "said_by", "shortened", "word"]
 
 _MOST = 80  # characters of one value; a whole repr stays below 200
 _ITEMS = 6
@@ -53,7 +53,12 @@ def word(text: object, most: int = 40) -> str:
 
 def error_in_brief(error: BaseException, most: int = _MOST) -> str:
     """Returns the class of an error and what it says."""
-    return f"{shortened(type(error).__name__, 30)}: {_one_line(str, error, most)}"
+    return f"{shortened(type(error).__name__, 30)}: {said_by(error, most)}"
+
+
+def said_by(error: BaseException, most: int = _MOST) -> str:
+    """Returns what an error says, in one line."""
+    return shortened(_one_line(str, error, most), most)
 
 
 def listed(names: Iterable[str], most: int = _MOST) -> str:
@@ -161,8 +166,9 @@ class _Line:
 
 
 def _one_line(show: Callable[[object], str], value: object, most: int) -> str:
+    """Returns what `repr` or `str` says, in one line; of what is long somewhat more than there is room for."""
     try:
         text = show(value)
     except Exception:  # whatever somebody else's object may do
         text = f"<{type(value).__name__}>"
-    return shortened(printable(" ".join(text[: 20 * most].split())), most + 1)
+    return printable(" ".join(text[: 20 * most].split()))

@@ -70,6 +70,7 @@ def test_it_is_stored_without_outputs() -> None:
             assert (cell["outputs"], cell["execution_count"]) == ([], None)
 
 
+@pytest.mark.timeout(180)
 async def test_it_runs_in_a_kernel(notebook: NotebookNode) -> None:
     client = Client(notebook, timeout=LIMIT, kernel_name="python3")
     client.updates = []

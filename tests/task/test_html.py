@@ -25,7 +25,7 @@ from requence.task import (
     TaskSnapshot,
     Unstarted,
 )
-from requence.task.outline import in_words, outline
+from requence.task.outline import KEPT, in_words, outline
 from requence.task.reading import read_update
 from requence.task.updates import Update
 
@@ -156,7 +156,7 @@ def check(page: Page) -> None:
         assert attributes == () or (attributes[0][0] == "style" and attributes[0][1] in STYLES)
         assert len(attributes) < 2
     page.html.encode()
-    assert all(char.isprintable() or char in "\n\t" for char in page.html)
+    assert all(char.isprintable() or char in KEPT for char in page.html)
     assert KEY not in page.html
     assert len(page.text) <= MOST_TEXT
     assert len(page.html) <= 6 * MOST_TEXT
@@ -345,6 +345,7 @@ def test_an_outline() -> None:
     ("value", "text", "left_out"),
     [
         ("a\nb\x1b", "a\nb\\x1b", ""),
+        ("a\r\nb\rc\u3000d\u200d", "a\nb\\rc\u3000d\u200d", ""),
         ("x" * 21, "x" * 20, "1 character more"),
         ("x" * 5_000, "x" * 20, "4,980 characters more"),
         ([1, 2], "[1, 2]", ""),

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from requence._brief import error_in_brief
+from requence._brief import said_by
 from requence.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -128,9 +128,7 @@ class Operation:
         elif not self._sent.is_done:
             state = "sent, not confirmed yet"
         else:
-            state = (
-                "confirmed" if self._sent.error is None else f"failed: {error_in_brief(self._sent.error, 40)}"
-            )
+            state = "confirmed" if self._sent.error is None else f"failed: {said_by(self._sent.error, 60)}"
         return f"<{self._what}: {state}>"
 
 

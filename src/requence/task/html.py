@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from requence._brief import brief, error_in_brief, is_brief, printable, shortened, word
 from requence._json import as_object
 from requence.exceptions import TaskAbortedError, TaskFailedError
-from requence.task.outline import in_words, outline
+from requence.task.outline import KEPT, in_words, outline
 
 if TYPE_CHECKING:
     from requence.task.context import Context
@@ -157,4 +157,4 @@ def _box(*parts: str) -> str:
 
 def _text(text: str) -> str:
     """Returns a text that can stand between tags, and be sent: without controls and halves of surrogate pairs."""
-    return escape(printable(text, keep="\n\t"))
+    return escape(printable(text, keep=KEPT))

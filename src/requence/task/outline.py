@@ -10,7 +10,10 @@ from requence._brief import brief, is_brief, printable
 from requence._json import as_list, as_object
 from requence._references import MARKER
 
-__all__ = ["Outline", "in_words", "outline"]
+__all__ = ["KEPT", "Outline", "in_words", "outline"]
+
+KEPT = "\n\t\xa0\u3000\u200c\u200d"
+"""Of what cannot be seen, what texts are full of and what harms nobody: lines, spaces, and how letters join."""
 
 _WIDTH = 100
 _LEVELS = 8
@@ -48,7 +51,7 @@ def outline(value: object, most: int) -> Outline:
     container there are at most 50 items. Never fails, whatever the objects in it do.
     """
     if isinstance(value, str):
-        text = printable(str.__getitem__(value, slice(most)), keep="\n\t")
+        text = printable(str.__getitem__(value, slice(most)).replace("\r\n", "\n"), keep=KEPT)
         rest = max(len(value) - most, 0)
         return Outline(text[:most], f"{_counted(rest, 'character')} more" if rest else "")
     lines = list[str]()
