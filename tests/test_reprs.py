@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import pytest
@@ -116,6 +117,10 @@ def step() -> Any:
     return TaskTemplate(NAME).node(NAME)(lambda ctx: ctx.input)
 
 
+def step_of(alias: str) -> Any:
+    return TaskTemplate("t").node(alias)(lambda ctx: ctx.input)
+
+
 def reference(kind: str, **more: Any) -> dict[str, Any]:
     return {"__REQUENCE_type": kind, "url": URL, "mime": SENDABLE, "size": 10**20, **more}
 
@@ -214,6 +219,7 @@ HANDED_OUT: dict[str, Callable[[Making], object]] = {
     "result.node_data": lambda make: RESULT.node_data,
     "ctx.node_data": lambda make: DataByAlias({"a": f'["{NAME}"]', "b": "1"}),
     "a file of one's own": lambda make: RequenceFile(Path(__file__), mime="text/plain"),
+    "a file with a long path": lambda make: a_long_file(),
     "a file of bytes": lambda make: RequenceFile(b"x" * 10_000),
     "a stream of one's own": lambda make: RequenceStream([b"x" * 10_000]),
     "file.aio": lambda make: RequenceFile(b"x").aio,
@@ -222,6 +228,16 @@ HANDED_OUT: dict[str, Callable[[Making], object]] = {
     "a server that was not started": lambda make: LocalServer(template()),
     "a context of a handler that is to end": lambda make: terminated_context(make),
 }
+
+
+def a_long_file() -> RequenceFile:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "d" * 100, "report.pdf")
+        path.parent.mkdir()
+        path.touch()
+        file = RequenceFile(path)
+    assert repr(file) == "<RequenceFile …/report.pdf, application/pdf>"
+    return file
 
 
 def terminated_context(make: Making) -> NodeContext:
@@ -337,9 +353,11 @@ def test_the_repr_of_a_task_tells_its_state() -> None:
             StartedTask("x", "t", [1], None, 5, "running", False, False),
             "<StartedTask x ('t'): running, input [1]>",
         ),
-        (TaskTemplate("t").node("n")(lambda ctx: None), "<Node 'n' of 't'>"),
-        (TaskTemplate("t").node("n")(lambda ctx: None).on_fail, "<OnFail of <Node 'n' of 't'>>"),
-        (TaskTemplate("t").node("n")(lambda ctx: None).output("o"), "<NodeOutput 'o' of <Node 'n' of 't'>>"),
+        (step_of("n"), "<Node 'n' of 't'>"),
+        (step_of("n").on_fail, "<OnFail of <Node 'n' of 't'>>"),
+        (step_of("n").output("o"), "<NodeOutput 'o' of <Node 'n' of 't'>>"),
+        (any_of(any_of(step_of("a")), step_of("b")), "<AnyOf: any_of(…), <Node 'b' of 't'>>"),
+        (Client("AGEA", proxy=f"http://u:{URL_KEY}@h"), "Client(proxy=…)"),
         (LocalServer().faults.drop(after=2), "<Fault drop in watch: struck 0, 1 left>"),
         (LocalServer().faults, "<Faults: []>"),
         (PersistentMap({"a": 1}), "{'a': 1}"),

@@ -162,6 +162,8 @@ class Client(_WithReach):
         # Neither the token nor the proxy, which may have a password; nor the address of an object.
         own = [name for name in SETTINGS if getattr(self, name) != SETTINGS[name].default]
         shown = [f"{name}={word(repr(getattr(self, name)), 12)}" for name in own]
+        if self.proxy is not None:
+            shown.append("proxy=…")
         if self.ssl_context is not None:
             shown.append("ssl_context=…")
         if self.ca_bundle is not None:

@@ -49,8 +49,11 @@ def test_nothing_but_pytest_is_imported_before_the_fixture_is_used(
     # Without pytest-asyncio, which imports asyncio itself.
     result = run("def test_it(): pass", "--collect-only", "-s", "-p", "no:asyncio", "-p", "no:anyio")
     # The light ones are what `import requence` brings.
-    light = "requence requence._client requence._proxy requence._settings requence._trust requence._version"
-    assert f"OURS {light} requence.exceptions requence.testing requence.testing.plugin\n" in said(result)
+    light = ["_brief", "_client", "_json", "_proxy", "_references", "_settings", "_trust", "_version"]
+    named = " ".join(f"requence.{name}" for name in light)
+    assert f"OURS requence {named} requence.exceptions requence.testing requence.testing.plugin\n" in said(
+        result
+    )
     assert "HEAVY" in result.outlines
 
 

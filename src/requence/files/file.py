@@ -159,7 +159,8 @@ class RequenceFile(Content):
 
     def __repr__(self) -> str:
         if self._path is not None:
-            return f"<RequenceFile {word(str(self._path), 100)}, {word(self._mime)}>"
+            path = str(self._path) if len(str(self._path)) <= 100 else f"…/{self._path.name}"
+            return f"<RequenceFile {word(path, 100)}, {word(self._mime)}>"
         return f"<RequenceFile of {self.size} bytes, {word(self._mime)}>"
 
 

@@ -112,7 +112,10 @@ class AnyOf:
 
     def __repr__(self) -> str:
         called = "" if self.alias is None else f" {brief(self.alias, 40)}"
-        return f"<AnyOf{called}: {shortened(', '.join(map(repr, self.items[:6])), 120)}>"
+        # Of what is inside of others only that it is there: there may be many of them, one in the other.
+        ways = ("any_of(…)" if isinstance(item, AnyOf) else repr(item) for item in self.items[:6])
+        more = ", …" if len(self.items) > 6 else ""
+        return f"<AnyOf{called}: {shortened(', '.join(ways), 120)}{more}>"
 
 
 Item: TypeAlias = "Step | OnFail | NodeOutput | AnyOf"

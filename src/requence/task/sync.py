@@ -35,9 +35,8 @@ def _completed_as(kind: type) -> Callable[[F], F]:
 
     def mark(read: F) -> F:
         function = cast("Any", read)
-        function.__signature__ = inspect.signature(
-            read
-        )  # what `inspect` and `help` show stays as it is written
+        # What `inspect` and `help` show stays as it is written.
+        function.__signature__ = inspect.signature(read)
         function.__annotations__ = {**function.__annotations__, "return": kind}
         return read
 
