@@ -1,6 +1,6 @@
 """Takes the pictures of the README and the documentation, from real runs: `make pictures`.
 
-A local server runs the templates below; the page is a screenshot in Chromium, the command line is what `requence run`
+A local server runs the template below; the page is a screenshot in Chromium, the command line is what `requence run`
 writes to a terminal.
 """
 
@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,9 @@ def take_page(browser: Browser) -> None:
     """The page of a task that runs, light and dark, and the list of tasks."""
     go = threading.Event()
     with LocalServer(order_template(go)) as server:
-        urls: list[str | None] = []
-        starts = threading.Thread(target=lambda: urls.append(_started(server)))
-        starts.start()
-        starts.join()
-        url = urls[0]
-        assert url is not None
+        # In a thread of its own, since Playwright runs an event loop in this one.
+        with ThreadPoolExecutor(1) as aside:
+            url = aside.submit(_started, server).result()
         for scheme in ("light", "dark"):
             page = browser.new_page(viewport={"width": 1120, "height": 840}, color_scheme=scheme)
             page.goto(url)
@@ -81,8 +79,8 @@ def take_page(browser: Browser) -> None:
         go.set()
 
 
-def _started(server: LocalServer) -> str | None:
-    return Task("order-intake", ORDER, name="Order 4711", client=server.client).sync.url
+def _started(server: LocalServer) -> str:
+    return Task("order-intake", ORDER, name="Order 4711", client=server.client).sync.url or ""
 
 
 def _wait_for(page: Page, state: str, alias: str) -> None:

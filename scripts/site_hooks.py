@@ -19,6 +19,7 @@ OUTSIDE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "LICENSE": "LICENSE.txt",
+    "examples/notebook.ipynb": "examples/notebook.ipynb",
     "openapi/requence.yaml": "openapi/requence.yaml",
 }
 
