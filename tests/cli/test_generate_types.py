@@ -19,10 +19,12 @@ import pytest
 from tests.conftest import failing, greeting
 from tests.local.api import Api
 from tests.scripted_server import BEARER, Answer, Gate, ScriptedServer
+from typer.testing import CliRunner, Result
 
 from requence import Client, __version__
 from requence._client import default_client_set_to
 from requence._token import encode_access_token
+from requence.cli.commands import app
 from requence.cli.generate_types import main
 from requence.cli.type_folder import RECORD
 from requence.cli.type_names import RefusedFilesError, checked_files
@@ -575,11 +577,24 @@ def test_help_tells_of_the_list_of_processes_and_the_statuses() -> None:
 
 
 def test_the_other_command_line_has_it_too(service: ScriptedServer) -> None:
-    alias = [str(Path(sys.executable).with_name("requence")), "generate-types"]
-    done = subprocess.run([*alias, "--outdir", "x"], capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.splitlines()[-1] == "x: 2 files, 2 written, 0 as before"
-    done = subprocess.run([*alias, "--help"], capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.startswith("usage: requence generate-types")
-    done = subprocess.run([*alias, "--check"], capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 1
+    def types(*arguments: str) -> Result:
+        result = CliRunner().invoke(app, ["types", *arguments], prog_name="requence")
+        assert service.access_token not in result.output
+        return result
+
+    assert types("--outdir", "x").stdout.splitlines()[-1] == "x: 2 files, 2 written, 0 as before"
     assert names("x") == ["invoice.py", "order.py"]
+    done = types("--check")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (
+        1,
+        "Run: requence-task generate-types --outdir typings",
+    )
+    for wrong in ([service.access_token], ["--acces-token", service.access_token], ["--outdir", " "]):
+        done = types(*wrong)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "see requence types --help" in done.stderr
+    assert types("--outdir", "x", "--access-token", service.access_token).exit_code == 0
+    assert types("--access-token", "damaged").exit_code == 2
+    done = types("--help")
+    assert "list of processes" in " ".join(done.stdout.split())
+    assert "69 the service cannot be reached" in " ".join(done.stdout.split())

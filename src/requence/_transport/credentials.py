@@ -10,7 +10,7 @@ from requence._settings import TOKEN_VARIABLES
 from requence._token import AccessToken, decode_access_token
 from requence.exceptions import ConfigurationError
 
-__all__ = ["find_access_token"]
+__all__ = ["find_access_token", "located_access_token"]
 
 
 def find_access_token(argument: object, client: Client) -> AccessToken:
@@ -25,26 +25,31 @@ def find_access_token(argument: object, client: Client) -> AccessToken:
         ConfigurationError: There is none, or the first one is not usable; or the environment names a proxy for its
             service that is of no use.
     """
-    token = _find(argument, client)
+    _, token = located_access_token(argument, client)
     reach_of(client).proxy_for(token.base_url, urlsplit(token.base_url).hostname or "")
     note_use(client)
     return token
 
 
-def _find(argument: object, client: Client) -> AccessToken:
+def located_access_token(argument: object, client: Client) -> tuple[str, AccessToken]:
+    """Returns where the token that `find_access_token` returns comes from, as text for people, and the token.
+
+    Raises:
+        ConfigurationError: There is none, or the first one is not usable.
+    """
     if argument is not None and not isinstance(argument, str):
         raise ConfigurationError(f"access_token must be text, not {type(argument).__name__}")
     sources = [("the argument access_token", argument), ("the client's access_token", client.access_token)]
     sources += [(f"the environment variable {name}", os.environ.get(name)) for name in TOKEN_VARIABLES]
     for source, text in sources:
         if text and text.strip():
-            return decode_access_token(text, source=source)
+            return source, decode_access_token(text, source=source)
     from requence._transport.pyproject import token_from_pyproject  # here: mostly it is never needed
 
     found, looked_at = token_from_pyproject()
     if found is not None:
         source, text = found
-        return decode_access_token(text, source=source)
+        return source, decode_access_token(text, source=source)
     raise ConfigurationError(
         "No access token was found. Looked at: the argument access_token, the client, the environment "
         f"variables {' and '.join(TOKEN_VARIABLES)}, and {looked_at}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 __all__ = ["main"]
@@ -13,11 +14,20 @@ def main() -> None:
 
     Without the packages that it needs, it says how to get them and exits with status 2.
     """
-    if find_spec("typer") is None:
+    extra, needed = ("local", ("typer",)) if "local" in sys.argv[1:2] else ("cli", ("typer", "rich"))
+    if any(find_spec(package) is None for package in needed):
         sys.stderr.write(
-            "The command line needs packages that are not installed: pip install 'requence[local]'\n"
+            f"The command line needs packages that are not installed: pip install 'requence[{extra}]'\n"
         )
         raise SystemExit(2)
+    _write_what_can_be_written()
     from requence.cli.commands import app
 
     app(prog_name="requence")
+
+
+def _write_what_can_be_written() -> None:
+    """Lets characters that the terminal's encoding does not have be written as escapes, instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # it was closed, or is none of Python's own
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

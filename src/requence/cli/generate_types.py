@@ -16,10 +16,11 @@ from requence._client import default_client
 from requence._transport.credentials import find_access_token
 from requence._transport.io_thread import io_thread
 from requence._version import __version__
-from requence.cli.status import Status
+from requence.cli.printable import printable
+from requence.cli.status import Status, status_of
 from requence.cli.type_folder import Plan, carry_out, made_plan
 from requence.cli.type_names import RefusedFilesError, checked_files
-from requence.exceptions import ConfigurationError, RequenceError, RequenceUnreachableException
+from requence.exceptions import RequenceError
 
 __all__ = ["main"]
 
@@ -32,31 +33,30 @@ _STATUSES = (
 )
 
 
-def main(arguments: Sequence[str] | None = None, *, program: str = "requence-task") -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, program: str = "requence-task", command: str = _COMMAND
+) -> int:
     """Runs the command line; the console script `requence-task`.
 
     Args:
         arguments: What stands behind the program's name; None for what this process was called with.
         program: What the program is called.
+        command: What its command is called.
 
     Returns:
         The exit status, one of `Status`.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        options = _parser(program).parse_args(given)
+        options = _parser(program, command).parse_args(given)
         return _generate_types(options.access_token, options.outdir, check=options.check)
     except _WrongOptionsError as error:
-        hint = f"see {program} {_COMMAND} --help"
+        hint = f"see {program} {command} --help"
         return _fail(program, Status.USAGE, _without_values(str(error), given), hint)
     except RefusedFilesError as error:
         return _fail(program, Status.REFUSED, f"refused: {error}; nothing was written")
-    except ConfigurationError as error:
-        return _fail(program, Status.USAGE, error.message, error.hint)
-    except RequenceUnreachableException as error:
-        return _fail(program, Status.UNREACHABLE, error.message, error.hint)
     except RequenceError as error:
-        return _fail(program, Status.REFUSED, error.message, error.hint)
+        return _fail(program, status_of(error), error.message, error.hint)
     except OSError as error:
         place = "" if error.filename is None else f"{error.filename}: "
         return _fail(program, Status.REFUSED, f"{place}{error.strerror or error}")
@@ -124,14 +124,7 @@ def _fail(program: str, status: Status, message: str, hint: str | None = None) -
 
 def _write(stream: TextIO | None, text: str) -> None:
     if stream is not None:  # it was closed by whoever has started this, who wants to be told nothing
-        stream.write(f"{_printable(text)}\n")
-
-
-def _printable(text: str) -> str:
-    """Returns a text, in which the service may have a say, without what a terminal would act on or cannot show."""
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
+        stream.write(f"{printable(text, getattr(stream, 'encoding', None) or 'ascii')}\n")
 
 
 class _WrongOptionsError(Exception):
@@ -152,12 +145,12 @@ def _without_values(message: str, given: Sequence[str]) -> str:
     return message
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser(program: str, name: str) -> argparse.ArgumentParser:
     parser = _Parser(prog=program, description="Tasks of the Requence platform.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"requence {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser(
-        _COMMAND,
+        name,
         help="write Python types for the templates of an access token",
         description="Writes Python types for the templates that an access token may start, so that a type "
         "checker finds a wrong input. Only files that this command has written are replaced or removed.",

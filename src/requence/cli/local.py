@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from requence.cli.child import run_command
+from requence.cli.durations import FORMS, read_duration
 from requence.cli.loading import LoadError, load_modules
 from requence.exceptions import ConfigurationError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["local"]
 
 _NEEDED = ("jsonschema", "starlette", "uvicorn")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TRIED_PORTS = 100
 _LAST_PORT = 65_535
 _DEFAULT_DB = Path(".requence", "local.db")
@@ -69,7 +69,7 @@ def local(
     memory: Annotated[bool, typer.Option("--memory", help="Keep nothing when the server stops.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=10_000, help="How many handlers run at once.")] = 8,
     retention: Annotated[
-        str, typer.Option(help="How long tasks are kept after their end: 90s, 30m, 12h, 7d or forever.")
+        str, typer.Option(help=f"How long tasks are kept after their end: {FORMS} or forever.")
     ] = "7d",
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     allow_network: Annotated[
@@ -167,14 +167,13 @@ def _serve(
 def _duration(text: str) -> timedelta | None:
     if text == "forever":
         return None
-    number, unit = text[:-1], _UNITS.get(text[-1:])
-    # Ten digits at most: more days than that no calendar has.
-    if unit is None or not (number.isascii() and number.isdigit()) or len(number) > 10:
-        _fail(f"--retention takes 90s, 30m, 12h, 7d or forever, not {text}")
     try:
-        return timedelta(**{unit: int(number)})
+        duration = read_duration(text)
     except OverflowError:
         _fail(f"--retention is too long: {text}", "use forever")
+    if duration is None:
+        _fail(f"--retention takes {FORMS} or forever, not {text}")
+    return duration
 
 
 def _show_logs() -> None:

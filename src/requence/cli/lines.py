@@ -1,0 +1,69 @@
+"""Updates as plain lines, one for each, where nothing can be drawn. Pure. ASCII but for what tasks say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from requence.cli.printable import brief, one_line, printable, shortened
+from requence.cli.progress import node_label
+from requence.task.updates import NodeUpdate, TaskEnd, TaskStart, Update
+
+__all__ = ["node_errors", "seconds_text", "update_line"]
+
+_ROOM = 120  # characters of what a task says
+
+
+def update_line(update: Update, *, whose: bool = False) -> str:
+    """Returns an update as one line: when it was, what it is, which node, and what it says.
+
+    Args:
+        update: The update.
+        whose: Whether the line begins with the id of the task.
+    """
+    node = node_label(update.get("node"))
+    parts = [
+        _plain(update.timestamp) or "-",
+        update.task_id if whose else None,
+        f"{_plain(update.type):<11}",
+        node,
+        _said(update),
+    ]
+    return " ".join(printable(part) for part in parts if part).rstrip()
+
+
+def node_errors(errors: Mapping[str, Any]) -> list[str]:
+    """Returns a line for each node that has failed."""
+    return [
+        f"  {printable(alias)}: {shortened(one_line(str(error)), 500)}" for alias, error in errors.items()
+    ]
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Returns a duration for people: `0.04 s`, `12.3 s`, `3 min 05 s`, `2 h 07 min`; nothing for None."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _said(update: Update) -> str | None:
+    match update:
+        case NodeUpdate():
+            output = _plain(update.output)
+            return f"{output + ': ' if output else ''}{brief(update.data, _ROOM)}"
+        case TaskStart():
+            return brief(update.input, _ROOM)
+        case TaskEnd():
+            return brief(update.result, _ROOM)
+        case _:
+            text = update.get("error") or update.get("reason")
+            return None if text is None else shortened(one_line(str(text)), _ROOM)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else ""
