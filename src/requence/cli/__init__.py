@@ -21,9 +21,12 @@ def main() -> None:
         )
         raise SystemExit(2)
     _write_what_can_be_written()
-    from requence.cli.commands import app
+    try:
+        from requence.cli.commands import app
 
-    app(prog_name="requence")
+        app(prog_name="requence")
+    except KeyboardInterrupt:  # before any command could deal with it
+        raise SystemExit(130) from None
 
 
 def _write_what_can_be_written() -> None:

@@ -61,7 +61,7 @@ def _settings(client: Client) -> Check:
 
     # None of these is a secret. What has a variable of its own below is not among them.
     changed = [
-        f"{name}={getattr(client, name)}"
+        f"{setting.variable}={getattr(client, name)}"
         for name, setting in SETTINGS.items()
         if getattr(client, name) != setting.default
     ]
@@ -70,7 +70,11 @@ def _settings(client: Client) -> Check:
 
 def _certificates(client: Client) -> Check:
     if client.ca_bundle is None:
-        return Check("certificates", Verdict.OK, "those that the system trusts")
+        moved = [
+            f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)
+        ]
+        by = f", by {' and '.join(moved)}" if moved else ""
+        return Check("certificates", Verdict.OK, f"those that the system trusts{by}")
     return Check("certificates", Verdict.OK, f"those in {client.ca_bundle}, by REQUENCE_CA_BUNDLE")
 
 

@@ -20,14 +20,15 @@ _NEEDED = ("aiohttp", "attrs", "httpx", "msgspec")
 _FOR_EXTRAS = ("typer", "rich", "jsonschema", "starlette", "uvicorn")
 _PACKAGES = ("requence", "requence_api")
 _SCRIPTS = ("requence", "requence-task")
-# Modules that only the earlier client has (requence 0.1 to 0.8).
+# Modules that only the earlier client has (up to requence 0.8).
 _EARLIER = (
     "client_properties.py",
     "obfuscase.py",
     "reachable.py",
     "wire_codec.py",
-    "transformer",
-    "callbacks",
+    "service/boundary.py",
+    "task/ingress.py",
+    "transformer/__init__.py",
 )
 _REINSTALL = (
     "make an environment of its own for each, or: pip uninstall requence, until there is none any more, "
@@ -81,14 +82,15 @@ def _one_installation() -> Check:
 
 def _other_distributions() -> Iterator[str]:
     found = {
-        str(distribution.locate_file("")): distribution.version
+        (Path(str(distribution.locate_file(""))).resolve(), distribution.version)
         for distribution in metadata.distributions(name="requence")
     }
     if len(found) > 1:
-        told = ", ".join(f"{version} in {place}" for place, version in found.items())
+        told = ", ".join(f"{version} in {place}" for place, version in sorted(found))
         yield f"requence is installed more than once: {told}"
-    elif found and __version__ not in found.values():
-        yield f"this is version {__version__}, but what is installed says {', '.join(found.values())}"
+    for place, version in found if len(found) == 1 else ():
+        if version != __version__:
+            yield f"this is version {__version__}, but what is installed in {place} says {version}"
     providers = metadata.packages_distributions()
     for package in _PACKAGES:
         others = sorted({name for name in providers.get(package, ()) if name.lower() != "requence"})

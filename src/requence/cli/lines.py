@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from requence.cli.printable import brief, one_line, printable, shortened
+from requence.cli.printable import brief, one_line
 from requence.cli.progress import node_label
 from requence.task.updates import NodeUpdate, TaskEnd, TaskStart, Update
 
@@ -21,22 +21,19 @@ def update_line(update: Update, *, whose: bool = False) -> str:
         update: The update.
         whose: Whether the line begins with the id of the task.
     """
-    node = node_label(update.get("node"))
     parts = [
         _plain(update.timestamp) or "-",
-        update.task_id if whose else None,
+        (_plain(update.task_id) or "-") if whose else "",
         f"{_plain(update.type):<11}",
-        node,
+        _plain(node_label(update.get("node"))),
         _said(update),
     ]
-    return " ".join(printable(part) for part in parts if part).rstrip()
+    return " ".join(part for part in parts if part).rstrip()
 
 
 def node_errors(errors: Mapping[str, Any]) -> list[str]:
     """Returns a line for each node that has failed."""
-    return [
-        f"  {printable(alias)}: {shortened(one_line(str(error)), 500)}" for alias, error in errors.items()
-    ]
+    return [f"  {one_line(alias, _ROOM)}: {one_line(str(error))}" for alias, error in errors.items()]
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -51,7 +48,7 @@ def seconds_text(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def _said(update: Update) -> str | None:
+def _said(update: Update) -> str:
     match update:
         case NodeUpdate():
             output = _plain(update.output)
@@ -62,8 +59,8 @@ def _said(update: Update) -> str | None:
             return brief(update.result, _ROOM)
         case _:
             text = update.get("error") or update.get("reason")
-            return None if text is None else shortened(one_line(str(text)), _ROOM)
+            return "" if text is None else one_line(str(text), _ROOM)
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return one_line(value, _ROOM) if isinstance(value, str) else ""

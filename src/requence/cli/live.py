@@ -69,5 +69,6 @@ class LiveTree:
         if self._is_over and progress.state is not State.RUNNING:
             since = 0.0
         height = None if self._is_over else self._console.size.height - _LEFT
-        ascii_only = self._console.options.ascii_only
-        return draw(progress, self._title, since=since, height=height, ascii_only=ascii_only)
+        return draw(
+            progress, self._title, since=since, height=height, encoding=self._console.encoding or "ascii"
+        )

@@ -21,9 +21,12 @@ def printable(text: str, encoding: str = "utf-8") -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def one_line(text: str) -> str:
-    """Returns what somebody wrote for people as one line, its white space as single blanks."""
-    return printable(" ".join(text.split()))
+def one_line(text: str, room: int = 2000, encoding: str = "utf-8") -> str:
+    """Returns what somebody wrote for people as one line of at most so many characters, as `printable` does.
+
+    White space becomes single blanks.
+    """
+    return shortened(printable(" ".join(text[: 2 * room].split()), encoding), room)
 
 
 def shortened(text: str, room: int) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from requence.cli.lines import seconds_text
-from requence.cli.printable import one_line, shortened
+from requence.cli.printable import one_line
 from requence.cli.progress import NodeProgress, Progress, State, seconds_between
 
 __all__ = ["console_for", "draw"]
@@ -46,9 +46,19 @@ def console_for(stream: TextIO | None) -> Console | None:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    ascii_only: bool
+    encoding: str
     turn: int
     since: float
+
+    @property
+    def ascii_only(self) -> bool:
+        return not self.encoding.lower().startswith("utf")
+
+    def text(self, text: str, room: int = 200) -> str:
+        return one_line(text, room, self.encoding)
+
+    def label(self, node: NodeProgress) -> str:
+        return self.text(node.label, _LONGEST_LABEL)
 
     def sign(self, state: State) -> Text:
         turning, signs = (_ASCII_TURNING, _ASCII_SIGNS) if self.ascii_only else (_TURNING, _SIGNS)
@@ -69,7 +79,7 @@ def draw(
     *,
     since: float = 0.0,
     height: int | None = None,
-    ascii_only: bool = False,
+    encoding: str = "utf-8",
 ) -> Tree:
     """Returns the tree: the task, and below it a line for each node.
 
@@ -79,21 +89,21 @@ def draw(
         since: How many seconds ago its last update came, for the durations of what goes on.
         height: How many lines there are; if there are more nodes, those that are done are left out, the oldest
             first. Default: all are shown.
-        ascii_only: Whether only ASCII can be shown.
+        encoding: What the terminal can show.
     """
     passed = (seconds_between(progress.started, progress.latest) or 0.0) + since
-    look = _Look(ascii_only, int(passed * _TURNS_PER_SECOND), since)
+    look = _Look(encoding, int(passed * _TURNS_PER_SECOND), since)
     nodes = list(progress.nodes.values())
     shown = nodes if height is None else _most_telling(nodes, max(height - 2, 1))
     tree = Tree(_head(progress, title, nodes, look), guide_style="bright_black")
     if len(shown) < len(nodes):
         tree.add(look.line((f"{len(nodes) - len(shown)} more", "bright_black")))
-    width = max((_label_width(node) for node in shown), default=0)
+    width = max((cell_len(look.label(node)) for node in shown), default=0)
     branches = {progress.task_id: tree}
     for node in shown:
         branch = branches.get(node.task_id)
         if branch is None:
-            name = f"sub-task {one_line(node.task_id)}"
+            name = f"sub-task {look.text(node.task_id)}"
             branch = branches[node.task_id] = tree.add(look.line((name, "bright_black")))
         branch.add(_node_line(node, progress, width, look))
     return tree
@@ -108,11 +118,11 @@ def _head(progress: Progress, title: str, nodes: Sequence[NodeProgress], look: _
         took += look.since
     line = look.line(("", ""))
     line.append_text(look.sign(progress.state))
-    line.append(f" {one_line(title)}", style="bold")
+    line.append(f" {look.text(title)}", style="bold")
     for part in (seconds_text(took), ", ".join(counts)):
         line.append(f"  {part}" if part else "")
     if progress.says:
-        line.append(f"  {one_line(progress.says)}", style=_STYLES[progress.state])
+        line.append(f"  {look.text(progress.says)}", style=_STYLES[progress.state])
     return line
 
 
@@ -120,7 +130,7 @@ def _node_line(node: NodeProgress, progress: Progress, width: int, look: _Look) 
     took = seconds_between(node.started, node.ended or progress.latest)
     if took is not None and node.ended is None:
         took += look.since
-    label = _label(node)
+    label = look.label(node)
     line = look.line(("", ""))
     line.append_text(look.sign(node.state))
     line.append(f" {label}{' ' * (width - cell_len(label))}")
@@ -129,7 +139,7 @@ def _node_line(node: NodeProgress, progress: Progress, width: int, look: _Look) 
         line.append(f"  {remark}", style="bright_black")
     if node.says:
         style = _STYLES[node.state] if node.state in (State.FAILED, State.DEFERRED) else "bright_black"
-        line.append(f"  {one_line(node.says)}", style=style)
+        line.append(f"  {look.text(node.says)}", style=style)
     return line
 
 
@@ -140,14 +150,6 @@ def _remarks(node: NodeProgress) -> Iterator[str]:
         yield f"attempt {node.attempts}"
     if node.outputs > 1:
         yield f"{node.outputs} outputs"
-
-
-def _label(node: NodeProgress) -> str:
-    return shortened(one_line(node.label), _LONGEST_LABEL)
-
-
-def _label_width(node: NodeProgress) -> int:
-    return cell_len(_label(node))
 
 
 def _most_telling(nodes: Sequence[NodeProgress], room: int) -> list[NodeProgress]:
