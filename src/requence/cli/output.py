@@ -102,7 +102,7 @@ def ending_well(*, as_json: bool = False) -> Generator[None]:
             with _or_closed():
                 put_json_line("error", **error_as_json(error, status))
         else:
-            say_error(error.message, error.hint)
+            say_error(_naming_the_task(error), error.hint)
         raise typer.Exit(status) from None
     except OSError as error:
         _leave_standard_output()
@@ -111,6 +111,12 @@ def ending_well(*, as_json: bool = False) -> Generator[None]:
     except RecursionError:
         say_error("The data are nested too deeply to be shown")
         raise typer.Exit(Status.REFUSED) from None
+
+
+def _naming_the_task(error: RequenceError) -> str:
+    """Returns the message, with the id of the task where the service has not said it."""
+    task_id = getattr(error, "task_id", None)
+    return error.message if not task_id or task_id in error.message else f"Task {task_id}: {error.message}"
 
 
 @contextmanager

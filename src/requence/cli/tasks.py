@@ -87,10 +87,10 @@ def _put_snapshot(snapshot: TaskSnapshot) -> None:
 
 
 def _show_snapshot(snapshot: TaskSnapshot) -> None:
+    more = f" ({snapshot.status_text})" if snapshot.status_text else ""
     facts = {
         "task": snapshot.task_id,
-        "status": snapshot.status,
-        "because": snapshot.status_text,
+        "status": f"{snapshot.status}{more}",
         "template": snapshot.task_template,
         "name": snapshot.name,
         "branch": snapshot.branch,

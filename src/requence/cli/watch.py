@@ -69,7 +69,7 @@ def watch(
     Nothing is acknowledged: whoever waits for an outcome still gets it.
     """
     with ending_well(as_json=as_json):
-        types, begin, tasks = _known_types(only or ()), _begin(since), frozenset(task or ())
+        types, begin, tasks = _known_types(only or ()), _begin(since), _named_tasks(task or ())
         from requence.cli.following import (
             tell_update,
         )  # here, as below: it imports the SDK, which takes its time
@@ -116,6 +116,13 @@ def _begin(since: str | None) -> datetime | str:
         return since if ago is None else datetime.now(UTC) - ago
     except OverflowError:
         raise ConfigurationError(f"--since is too long ago: {since}") from None
+
+
+def _named_tasks(tasks: Iterable[str]) -> frozenset[str]:
+    named = frozenset(tasks)
+    if not all(name.strip() for name in named):
+        raise ConfigurationError("--task names no task")
+    return named
 
 
 def _is_of(update: Update, tasks: frozenset[str]) -> bool:
