@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.cli.command import lines_of, requence
 
@@ -34,7 +36,7 @@ EXPECTED: dict[str, Status] = {
     "UnauthorizedError": Status.REFUSED,
     "UsageError": Status.USAGE,
 }
-MORE = {
+MORE: dict[str, dict[str, Any]] = {
     "TaskFailedError": {"context": CONTEXT},
     "StreamEventTooLarge": {"position": 1, "size": 2, "limit": 1},
 }

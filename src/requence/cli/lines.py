@@ -40,9 +40,9 @@ def seconds_text(seconds: float | None) -> str:
     """Returns a duration for people: `0.04 s`, `12.3 s`, `3 min 05 s`, `2 h 07 min`; nothing for None."""
     if seconds is None:
         return ""
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
+    if round(seconds, 1) < 60:
+        return f"{seconds:.2f} s" if round(seconds, 2) < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02} s"
     return f"{minutes // 60} h {minutes % 60:02} min"

@@ -33,7 +33,7 @@ _TYPES = (
 
 def _completed(incomplete: str) -> list[str]:
     """Returns what the shell may complete a type to."""
-    return [name for name in _TYPES if name.lower().startswith(incomplete.lower())]
+    return [name for name in _TYPES if name.startswith(incomplete)]
 
 
 def watch(
