@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from tests.conftest import echo, endless, greeting
 from tests.scripted_server import BEARER, Answer, Gate, ScriptedServer
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
-from requence.task import abort_task, get_task
+from requence.task import Task, abort_task, get_task
 
 pty = pytest.importorskip("pty", reason="there are no terminals on Windows")
 
@@ -45,13 +45,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
         for name in ("NO_COLOR", "FORCE_COLOR", "PYTHONUTF8", "PYTHONIOENCODING"):
             monkeypatch.delenv(name, raising=False)
         yield running
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
 
 
 # Makes the terminal the one that the process is controlled from, so that Ctrl-C typed there reaches it.
@@ -153,18 +146,13 @@ def test_without_a_terminal_in_ascii_from_standard_input(server: LocalServer, tm
 
 
 def test_who_reads_only_one_line(server: LocalServer) -> None:
-    command = f"set -o pipefail; {COMMAND} watch --since 1h --json | head -n 1"
-    child = subprocess.Popen(
-        ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        until(lambda: requence("run", "echo").exit_code == 0 and child.poll() is not None)
-    finally:
-        child.kill()
-        out, err = child.communicate()
-    assert child.returncode == 141
-    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["update"]
-    assert err == "Connected; Ctrl-C ends this command, and no task\n"
+    """It ends, even if there is never more to write."""
+    Task("echo").sync.finalized()
+    command = f"set -o pipefail; {COMMAND} watch --since 1h --only taskStart --json | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=LONGEST)
+    assert done.returncode == 141
+    assert [json.loads(line)["update"]["type"] for line in done.stdout.splitlines()] == ["taskStart"]
+    assert done.stderr == "Connected; Ctrl-C ends this command, and no task\n"
 
 
 def test_sigterm_is_like_ctrl_c(server: LocalServer) -> None:

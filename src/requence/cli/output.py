@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import stat
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
@@ -16,6 +19,7 @@ from requence.cli.status import Status, status_of
 from requence.exceptions import RequenceError
 
 __all__ = [
+    "call_when_unread",
     "ending_well",
     "error_as_json",
     "put",
@@ -51,6 +55,28 @@ def put_json(value: object) -> None:
 def put_json_line(kind: str, **fields: Any) -> None:
     """Writes JSON for programs: an object on a line of its own. Raises like `put`."""
     put(json_line({"kind": kind, **fields}))
+
+
+def call_when_unread(call: Callable[[], object]) -> None:
+    """Calls a function, in a thread of its own, when whoever reads standard output has gone.
+
+    For what may have nothing to write for a long time, which is how else one would learn it. Only a pipe tells it,
+    and not on every system.
+    """
+    try:
+        number = sys.stdout.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(number).st_mode)
+    except (AttributeError, OSError, ValueError):  # it was closed, or is no file
+        return
+    if is_pipe and sys.platform != "win32":
+        threading.Thread(target=_wait_and_call, args=(number, call), daemon=True).start()
+
+
+def _wait_and_call(number: int, call: Callable[[], object]) -> None:
+    unread = select.poll()
+    unread.register(number, 0)  # an error is told in any case
+    unread.poll()
+    call()
 
 
 def say(line: str) -> None:

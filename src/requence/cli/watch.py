@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from requence.cli.durations import FORMS, read_duration
-from requence.cli.output import ending_well, put, say
+from requence.cli.output import call_when_unread, ending_well, put, say
 from requence.cli.run import AsJson
 from requence.exceptions import ConfigurationError
 
@@ -83,6 +83,7 @@ def watch(
             on_connect=lambda: say("Connected; Ctrl-C ends this command, and no task"),
             on_reconnecting=lambda: say("The connection was lost or refused; it is tried again"),
         ) as watcher:
+            call_when_unread(watcher.stop)
             for update, _ in watcher.sync.updates:
                 if tasks and not _is_of(update, tasks):
                     continue
@@ -90,6 +91,7 @@ def watch(
                     tell_update(update)
                 else:
                     put(update_line(update, whose=True))
+        raise BrokenPipeError  # nothing else stops it without an error
 
 
 def _known_types(only: Iterable[str]) -> list[str] | None:
