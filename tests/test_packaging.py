@@ -139,9 +139,10 @@ def test_the_local_server_without_its_extra_says_how_to_get_it(python: str, tmp_
 
 def test_a_command_whose_extra_is_missing_says_how_to_get_it(python: str, tmp_path: Path) -> None:
     command = str(Path(python).with_name("requence"))
-    done = subprocess.run([command, "local", "x.py"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "pip install 'requence[local]'" in done.stderr
+    for arguments, extra in ((["local", "x.py"], "local"), (["run", "x"], "cli"), ([], "cli")):
+        done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert f"pip install 'requence[{extra}]'" in done.stderr
 
 
 def test_the_pytest_plugin_without_its_extra_costs_nothing_and_says_how_to_get_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.cli.command import CONTROL
 
 from requence.cli.lines import seconds_text
 from requence.cli.live import LiveTree
+from requence.cli.output import say
 from requence.cli.printable import brief, json_line, json_text, one_line, printable
 from requence.cli.progress import Progress, State, after, seconds_between
 from requence.cli.tree import console_for, draw
@@ -213,6 +215,7 @@ def live(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
     for name, value in {"TERM": "xterm-256color", "COLUMNS": "60", "LINES": "20", **environment}.items():
         monkeypatch.setenv(name, value)
     terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
     console = console_for(terminal)
     assert console is not None
     with LiveTree(console, TaskRef(task_id="top", base_url="http://x", task_template=ESCAPES)) as tree:
@@ -223,6 +226,7 @@ def live(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
             update("taskError", 3, reason=ESCAPES),
         ):
             tree.show(one)
+            say(f"logged {ESCAPES}")
     return terminal.getvalue()
 
 
@@ -233,6 +237,7 @@ def test_what_is_live_ends_as_it_was_and_obeys_no_task(monkeypatch: pytest.Monke
     shown = written.rpartition("\x1b[2K")[2]
     assert "\\x1b[31m[bold]\\u202e" in shown
     assert "\u202e" not in written
+    assert written.count("logged \\x1b[31m[bold]\\u202e") == 5
     assert len(shown.splitlines()) >= 3
 
     plain = live(monkeypatch, NO_COLOR="1")

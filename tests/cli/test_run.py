@@ -224,6 +224,17 @@ def test_what_happens_after_the_start_is_no_reason_to_start_again() -> None:
     assert last["exit_status"] == 5
 
 
+def test_a_result_that_is_not_all_there() -> None:
+    with ScriptedServer() as service, default_client_set_to(service.client_with(retries=0)):
+        url = f"{service.url.removesuffix('/api')}/files-here/gone"
+        claim = {"__REQUENCE_type": "ClaimCheck", "url": url, "size": 1}
+        service.always("watch", Stream([end(1, {"a": claim})], end="open"))
+        service.always("download", Answer(404))
+        done = requence("run", "my-template")
+    assert (done.exit_code, done.stdout) == (5, ""), done.output
+    assert "The task has succeeded; see what there is of it: requence get task-1" in done.stderr
+
+
 def test_what_the_sdk_logs_is_a_line() -> None:
     with ScriptedServer() as service, default_client_set_to(service.client):
         service.always("watch", Stream([b"id: 1\nevent: taskStart\ndata: no json\n\n"] * 2, end="close"))

@@ -87,7 +87,12 @@ def _followed(task: Task, ref: TaskRef, *, as_json: bool) -> Status:
             put_json_line("error", **error_as_json(error, Status.NOT_KNOWN))
         else:
             say_error(error.message, error.hint)
-            _tell_how_to_go_on("The task was started, and may still run", ref)
+            if getattr(error, "result", None) is None:
+                _tell_how_to_go_on("The task was started, and may still run", ref)
+            else:
+                say(
+                    f"The task has succeeded; see what there is of it: requence get {shlex.quote(ref.task_id)}"
+                )
         return Status.NOT_KNOWN
 
 
