@@ -165,7 +165,7 @@ def test_where_the_input_comes_from(server: LocalServer, source: str, tmp_path: 
         ("@.", None, "The input file . cannot be read: Is a directory"),
         ("[NaN]", None, "--input is not JSON: it has NaN, which is no number there"),
         ("[1e999]", None, "input[0]"),
-        ("[" * 5000, None, "--input is nested too deeply"),
+        ("[" * 100_000, None, "--input is nested too deeply"),
         ("\x1b[31m", None, "--input is not JSON: line 1, column 1: Expecting value"),
     ],
     ids=[

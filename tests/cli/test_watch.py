@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 from collections.abc import Callable
@@ -10,12 +11,16 @@ from collections.abc import Callable
 import pytest
 import typer
 from tests.cli.command import lines_of, requence
-from tests.scripted_server import Answer, ScriptedServer, Stream, end, event
+from tests.scripted_server import Answer, Gate, ScriptedServer, Stream, end, event
 
 from requence._client import default_client_set_to
-from requence.cli.watch import watch
+from requence.cli.watch import _TYPES, watch
 from requence.local import LocalServer
 from requence.task import Task
+from requence.task.reading import _CLASSES
+
+# Said by a thread of its own: it may come late, or not at all if the command has ended before.
+CONNECTED = "Connected; Ctrl-C ends this command, and no task"
 
 
 class Reader(io.StringIO):
@@ -31,6 +36,10 @@ class Reader(io.StringIO):
         return super().write(text)
 
 
+def full() -> OSError:
+    return OSError(errno.ENOSPC, "No space left on device")
+
+
 def watched(
     lines: int, then: Callable[[], BaseException] = BrokenPipeError, **options: object
 ) -> tuple[int, list[str]]:
@@ -39,8 +48,10 @@ def watched(
     err = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(typer.Exit) as ended:
         watch(**options)  # type: ignore[arg-type]
-    assert err.getvalue().splitlines()[:1] in ([], ["Connected; Ctrl-C ends this command, and no task"])
-    assert "Traceback" not in err.getvalue()
+    said = set(err.getvalue().splitlines()) - {CONNECTED}
+    assert said == (
+        {"requence: The output cannot be written: No space left on device"} if then is full else set()
+    )
     return ended.value.exit_code, out.getvalue().splitlines()
 
 
@@ -61,6 +72,37 @@ def test_ctrl_c_ends_it() -> None:
         status, lines = watched(1, KeyboardInterrupt)
     assert status == 130
     assert lines == ["2026-01-31T12:00:00.250Z a taskStart   null"]
+
+
+def test_it_says_when_it_is_connected() -> None:
+    """So that whoever waits for that knows it before the first update."""
+    gate = Gate()
+
+    class Told(io.StringIO):
+        def write(self, text: str) -> int:
+            if CONNECTED in text:
+                gate.open()
+            return super().write(text)
+
+    with ScriptedServer() as service, default_client_set_to(service.client):
+        service.always("watch-all", Stream([gate, *[event(1, "taskStart", taskId="a")] * 2], end="open"))
+        with (
+            contextlib.redirect_stdout(Reader(0, KeyboardInterrupt)),
+            contextlib.redirect_stderr(Told()) as said,
+            pytest.raises(typer.Exit) as ended,
+        ):
+            watch()
+    assert (ended.value.exit_code, said.getvalue()) == (130, f"{CONNECTED}\n")
+
+
+def test_what_cannot_be_written_is_told() -> None:
+    with ScriptedServer() as service, default_client_set_to(service.client):
+        service.always("watch-all", Stream([event(1, "taskStart", taskId="a")], end="open"))
+        assert watched(0, full) == (1, [])
+
+
+def test_each_type_of_update_can_be_asked_for() -> None:
+    assert set(_TYPES) == set(_CLASSES)
 
 
 LOG = [
@@ -102,8 +144,7 @@ def test_what_is_shown(given: list[str], shown: list[int]) -> None:
         assert service.calls("ack") == []
     assert done.exit_code == in_json.exit_code == 1
     assert len(done.stdout.splitlines()) == len(shown)
-    assert done.stderr.splitlines()[0] == "Connected; Ctrl-C ends this command, and no task"
-    assert "requence: no more" in done.stderr
+    assert "requence: no more" in done.stderr.splitlines()
     *updates, last = [json.loads(line) for line in in_json.stdout.splitlines()]
     assert [line["position"] for line in updates] == shown
     assert (last["kind"], last["error"]) == ("error", "UnauthorizedError")
