@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import time
@@ -233,6 +234,23 @@ def test_a_result_that_is_not_all_there() -> None:
         done = requence("run", "my-template")
     assert (done.exit_code, done.stdout) == (5, ""), done.output
     assert "The task has succeeded; see what there is of it: requence get task-1" in done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--no-watch"]], ids=["text", "json", "no-watch"])
+def test_a_result_that_cannot_be_written_is_no_reason_to_start_again(
+    server: LocalServer, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for module in ("output", "following"):
+        monkeypatch.setattr(f"requence.cli.{module}.put", fail)
+    monkeypatch.setattr("requence.cli.following.put_json", fail)
+    done = requence("run", "echo", *options)
+    assert (done.exit_code, done.stdout) == (5, "")
+    task_id = server.started("echo")[-1].task_id
+    assert "requence: The output cannot be written: No space left on device\n" in done.stderr
+    assert f"The task was started, and may still run: {task_id}" in done.stderr
 
 
 def test_what_the_sdk_logs_is_a_line() -> None:

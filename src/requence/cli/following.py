@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import typer
 
 from requence.cli.lines import node_errors, update_line
-from requence.cli.output import error_as_json, put, put_json, put_json_line, say, say_error
+from requence.cli.output import error_as_json, put, put_json, put_json_line, say, say_error, say_unwritten
 from requence.cli.status import Status, status_of
 from requence.exceptions import RequenceError, TaskAbortedError, TaskFailedError
 from requence.task import Task, TaskRef, TaskResult, Update, flush
@@ -42,10 +42,7 @@ def follow(begin: Callable[[], Task], *, watch: bool, as_json: bool) -> NoReturn
         with _terminated_in_order():
             task = begin()
             ref = task.sync.ref()
-            _tell_start(ref, watch=watch, as_json=as_json)
-            if not watch:
-                raise typer.Exit(Status.SUCCESS)
-            raise typer.Exit(_followed(task, ref, as_json=as_json))
+            raise typer.Exit(_followed(task, ref, watch=watch, as_json=as_json))
     except KeyboardInterrupt as asked:
         raise typer.Exit(_tell_interruption(task, asked, as_json=as_json)) from None
 
@@ -77,12 +74,17 @@ def tell_update(update: Update) -> None:
     )
 
 
-def _followed(task: Task, ref: TaskRef, *, as_json: bool) -> Status:
+def _followed(task: Task, ref: TaskRef, *, watch: bool, as_json: bool) -> Status:
+    """Follows a task that was started: so whatever goes wrong, a script must not take it for one that was not."""
     try:
+        _tell_start(ref, watch=watch, as_json=as_json)
+        if not watch:
+            return Status.SUCCESS
         _show_updates(task, ref, as_json=as_json)
         return _tell_end(task, ref, as_json=as_json)
+    except BrokenPipeError:
+        raise
     except RequenceError as error:
-        # The task was started, so the status is none after which a script may start it again.
         if as_json:
             put_json_line("error", **error_as_json(error, Status.NOT_KNOWN))
         else:
@@ -93,6 +95,10 @@ def _followed(task: Task, ref: TaskRef, *, as_json: bool) -> Status:
                 say(
                     f"The task has succeeded; see what there is of it: requence get {shlex.quote(ref.task_id)}"
                 )
+        return Status.NOT_KNOWN
+    except (OSError, RecursionError) as error:
+        say_unwritten(error)
+        _tell_how_to_go_on("The task was started, and may still run", ref)
         return Status.NOT_KNOWN
 
 

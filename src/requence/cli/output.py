@@ -27,6 +27,7 @@ __all__ = [
     "put_json_line",
     "say",
     "say_error",
+    "say_unwritten",
     "showing_logs",
 ]
 
@@ -95,6 +96,15 @@ def say_error(message: str, hint: str | None = None) -> None:
         say(f"hint: {one_line(hint)}")
 
 
+def say_unwritten(error: OSError | RecursionError) -> None:
+    """Says why standard output could not be written, and writes nothing more to it."""
+    if isinstance(error, RecursionError):
+        say_error("The data are nested too deeply to be shown")
+    else:
+        _leave_standard_output()
+        say_error(f"The output cannot be written: {error.strerror or error}")
+
+
 def error_as_json(error: RequenceError, status: Status) -> dict[str, Any]:
     """Returns an error as the fields of a line of JSON."""
     return {
@@ -130,12 +140,8 @@ def ending_well(*, as_json: bool = False) -> Generator[None]:
         else:
             say_error(_naming_the_task(error), error.hint)
         raise typer.Exit(status) from None
-    except OSError as error:
-        _leave_standard_output()
-        say_error(f"The output cannot be written: {error.strerror or error}")
-        raise typer.Exit(Status.REFUSED) from None
-    except RecursionError:
-        say_error("The data are nested too deeply to be shown")
+    except (OSError, RecursionError) as error:
+        say_unwritten(error)
         raise typer.Exit(Status.REFUSED) from None
 
 
