@@ -1,7 +1,7 @@
 """Takes the pictures of the README and the documentation, from real runs: `make pictures`.
 
-A local server runs the template below; the page is a screenshot in Chromium, the command line is what `requence run`
-writes to a terminal.
+A local server runs the template below. The page is a screenshot in Chromium, the command line what `requence run` writes
+to a terminal.
 """
 
 from __future__ import annotations
