@@ -11,7 +11,7 @@ CLIENT_TESTS := tests/task tests/stream tests/transport tests/process tests/file
 REDOCLY := @redocly/cli@2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test test-all contract contract-server contract-client soak bench docs docs-serve check format lint types imports spec regen regen-check \
+.PHONY: help demo local test test-all contract contract-server contract-client soak bench pictures docs docs-serve check format lint types imports spec regen regen-check \
   relock clean
 
 help: ## show this list
@@ -64,6 +64,9 @@ contract-server: $(CONTRACT_VENV)/.made ## the local server, with generated requ
 contract-client: $(CONTRACT_VENV)/.made ## the client: its tests once more, with all that is sent and answered in them checked
 	@$(CONTRACT_BIN)/python -m pytest tests/contract_client $(ARGS)
 	@$(CONTRACT_BIN)/python -m pytest -p tests.contract_client.watching --whole-suite -n $(WORKERS) --dist worksteal $(CLIENT_TESTS) $(ARGS)
+
+pictures: $(VENV)/.dev ## take the pictures of README and docs anew, from real runs (needs Chromium)
+	@$(BIN)/python scripts/pictures.py
 
 soak: $(VENV)/.dev ## cut streams at random bytes, end scripts at once, kill servers, run many tasks, and count what is lost: make soak [CUTS=10000 EXITS=100 KILLS=50 TASKS=10000]
 	@$(BIN)/python -m tests.stream.soak $(if $(CUTS),--cuts $(CUTS))
