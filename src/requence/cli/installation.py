@@ -27,7 +27,6 @@ _EARLIER = (
     "reachable.py",
     "wire_codec.py",
     "service/boundary.py",
-    "task/ingress.py",
     "transformer/__init__.py",
 )
 _REINSTALL = (
