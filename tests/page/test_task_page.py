@@ -85,7 +85,7 @@ def test_nodes_take_the_colour_of_their_state_while_the_task_runs(
         "fallback": "waiting",
         "confirm": "waiting",
     }
-    expect(page.locator("#facts")).to_contain_text(re.compile(r"Templateorder.*Priority8"))
+    expect(page.locator("#facts")).to_contain_text(re.compile(r"Templateorder.*Priority8", re.DOTALL))
     expect(page.locator("#graph .line.taken")).to_have_count(2)
     # A node that runs shows how long already, and goes on by itself.
     note = box(page, "stock").locator(".node-note")

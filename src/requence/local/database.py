@@ -120,6 +120,34 @@ _STEPS = (
     CREATE INDEX tasks_by_parent ON tasks (parent_id) WHERE parent_id IS NOT NULL;
     CREATE INDEX tasks_by_end ON tasks (ended_at);
     """,
+    # The input at the end of its row: SQLite reads through all of a large one to get at what stands behind it.
+    """
+    CREATE TABLE ordered_tasks (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        template TEXT NOT NULL,
+        prepared_at TEXT NOT NULL,
+        finalized_at TEXT,
+        ended_at TEXT,
+        acked_at TEXT,
+        protected INTEGER NOT NULL DEFAULT 0,
+        root_id TEXT,
+        parent_id TEXT,
+        parent_node TEXT,
+        name TEXT,
+        priority INTEGER,
+        require_ack INTEGER,
+        input TEXT
+    );
+    INSERT INTO ordered_tasks SELECT
+        number, id, template, prepared_at, finalized_at, ended_at, acked_at, protected,
+        root_id, parent_id, parent_node, name, priority, require_ack, input
+        FROM tasks;
+    DROP TABLE tasks;
+    ALTER TABLE ordered_tasks RENAME TO tasks;
+    CREATE INDEX tasks_by_parent ON tasks (parent_id) WHERE parent_id IS NOT NULL;
+    CREATE INDEX tasks_by_end ON tasks (ended_at);
+    """,
 )
 
 

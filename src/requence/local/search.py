@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from requence.local.json_values import compact
@@ -9,6 +10,7 @@ from requence.local.json_values import compact
 __all__ = ["STATUSES", "Search"]
 
 _UNCONFIRMED = "(require_ack IS 1 AND acked_at IS NULL)"
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 # In the words of the log, what `LoggedTask.status` says: `last` is the name of the last event.
 STATUSES = {
     "idle": "ended_at IS NULL AND finalized_at IS NULL",
@@ -63,4 +65,5 @@ def _like(text: str) -> str:
 
 
 def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()  # lone surrogates do not fit into SQLite
+    # Lone surrogates do not fit into SQLite, and a pattern ends there at NUL. Neither is in what is searched.
+    return _NOT_STORABLE.sub("\N{REPLACEMENT CHARACTER}", text)

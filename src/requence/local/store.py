@@ -29,6 +29,7 @@ _BATCH_BYTES = 2**20
 _LARGEST_INTEGER = 2**63 - 1
 _RECORD = """id, template, finalized_at IS NOT NULL, name, input, priority, require_ack,
     acked_at IS NOT NULL, protected, root_id, parent_id, parent_node"""
+_SHORT_RECORD = _RECORD.replace("input", "'null'")  # without what may be large
 _EVENT = "events.name, at, payload, task_id, root_id FROM events JOIN tasks ON tasks.id = task_id"
 
 
@@ -234,7 +235,7 @@ class Store:
         at = "SELECT at FROM events WHERE task_id = id AND position = 1 AND events.name = 'taskStart'"
         last = "SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1"
         rows = self._db.execute(
-            f"""SELECT {_RECORD.replace("input", "'null'")},
+            f"""SELECT {_SHORT_RECORD},
                 number, prepared_at, ({at}), ended_at, last
                 FROM (SELECT *, ({last}) AS last FROM tasks) {where}""",  # noqa: S608 (texts of these modules)
             values,
@@ -248,15 +249,15 @@ class Store:
         )
 
     def children(self, task_id: str) -> list[TaskRecord]:
-        """Returns the sub tasks that a task has started itself, oldest first."""
-        return self._tasks("WHERE parent_id = ? ORDER BY number", task_id)
+        """Returns the sub tasks that a task has started itself, oldest first; their inputs are told as `null`."""
+        return self._tasks("WHERE parent_id = ? ORDER BY number", task_id, columns=_SHORT_RECORD)
 
     def all_ids(self) -> list[str]:
         """Returns the ids of all tasks."""
         return [row[0] for row in self._db.execute("SELECT id FROM tasks")]
 
-    def _tasks(self, where: str, *values: str) -> list[TaskRecord]:
-        rows = self._db.execute(f"SELECT {_RECORD} FROM tasks {where}", values)  # noqa: S608 (texts of this module)
+    def _tasks(self, where: str, *values: str, columns: str = _RECORD) -> list[TaskRecord]:
+        rows = self._db.execute(f"SELECT {columns} FROM tasks {where}", values)  # noqa: S608 (texts of this module)
         return [_task(row) for row in rows]
 
     def terminal_event(self, task_id: str) -> Event | None:

@@ -22,12 +22,13 @@ from requence.local.page.key import LIST, is_key, key
 from requence.local.refusals import InvalidRequestError, UnknownTaskError
 from requence.local.search import STATUSES, Search
 from requence.local.state import LoggedTask
-from requence.local.store import Summary, TaskRecord
+from requence.local.store import Summary
 
 __all__ = ["PageApi"]
 
 _KEEP_ALIVE_SECONDS = 15.0
 _LISTED_TASKS = 100
+_SEARCHED_CHARACTERS = 1000
 # What laying out a node costs, in the measure of `aside`.
 _BYTES_OF_A_NODE = 1024
 
@@ -82,11 +83,12 @@ class PageApi:
         status, before = asked.get("status") or None, asked.get("before") or None
         if status not in (None, *STATUSES):
             raise InvalidRequestError(f"There is no such status; there are: {', '.join(STATUSES)}")
-        if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
+        number = None if before is None else _whole_number(before)
+        if before is not None and number is None:
             raise InvalidRequestError("before= takes the number of a task")
-        search = Search(
-            asked.get("search", ""), status, asked.get("template") or None, int(before) if before else None
-        )
+        search = Search(asked.get("search", ""), status, asked.get("template") or None, number)
+        if len(search.text) > _SEARCHED_CHARACTERS:
+            raise InvalidRequestError(f"search= takes at most {_SEARCHED_CHARACTERS} characters")
         found = self._engine.newest(search, _LISTED_TASKS + 1)
         shown = found[:_LISTED_TASKS]
         tasks = [{**_told(summary), "href": self.path(summary.record.id)} for summary in shown]
@@ -95,23 +97,23 @@ class PageApi:
         return _json({"now": self._now(), "tasks": tasks, "more": more, "templates": templates})
 
     async def _task(self, request: Request) -> Response:
-        record = self._opened(request)
+        record = self._opened(request).record
         graph = self._engine.graph(record)
-        drawn = None
-        if graph is not None:
-            drawn = await aside(len(graph.nodes) * _BYTES_OF_A_NODE, lambda: drawing(graph))
-        summary = self._engine.summary(record.id)
-        accepted = record.request
-        return _json(
-            {
-                **_told(summary),
-                "now": self._now(),
-                "priority": None if accepted is None else 10 - accepted.priority,  # as people give it
-                "protected": summary.record.protected,
-                "graph": drawn,
-                "subtasks": self._subtasks(record.id),
-            }
-        )
+        drawn = b"null"
+        if graph is not None and request.query_params.get("plan") != "no":
+            drawn = await aside(len(graph.nodes) * _BYTES_OF_A_NODE, lambda: compact(drawing(graph)).encode())
+        summary = self._engine.summary(record.id)  # as it is after that
+        accepted = summary.record.request
+        told = {
+            **_told(summary),
+            "now": self._now(),
+            "priority": None if accepted is None else 10 - accepted.priority,  # as people give it
+            "protected": summary.record.protected,
+            "served": graph is not None,
+            "subtasks": self._subtasks(record.id),
+        }
+        # The plan is put into the text as it is: a large one would hold everybody up while it is written.
+        return _json_text(compact(told)[:-1].encode() + b',"graph":' + drawn + b"}")
 
     def _subtasks(self, task_id: str) -> Sequence[dict[str, str | None]]:
         # Whoever may see a task may see what it has started: that is a part of it.
@@ -121,26 +123,28 @@ class PageApi:
         ]
 
     async def _updates(self, request: Request) -> Response:
-        record = self._opened(request)
-        # What a browser sends when it opens the stream once more.
-        last = request.headers.get("last-event-id", "0")
-        after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
-        batches = self._engine.journal.follow(record.id, after=after, since="", pause=_KEEP_ALIVE_SECONDS)
+        task_id = self._opened(request).record.id
+        if request.method == "HEAD":  # its answer would stay open as long as the task runs
+            return Response(media_type="text/event-stream", headers=HEADERS)
+        # What a browser sends when it opens the stream once more, and what the page does.
+        last = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        after = _whole_number(last) or 0
+        batches = self._engine.journal.follow(task_id, after=after, since="", pause=_KEEP_ALIVE_SECONDS)
         return self._operations.event_stream(request, "watch", batches, frame, nullcontext())
 
     async def _abort(self, request: Request) -> Response:
-        record = self._opened(request)
-        self._engine.abort(record.id, await reason(request))
+        task_id = self._opened(request).record.id
+        self._engine.abort(task_id, await reason(request))
         return text(200, "")
 
     async def _protect(self, request: Request) -> Response:
-        self._engine.protect(self._opened(request).id)
+        self._engine.protect(self._opened(request).record.id)
         return text(200, "")
 
-    def _opened(self, request: Request) -> TaskRecord:
+    def _opened(self, request: Request) -> Summary:
         task_id = segment(request, "task_id")
         self._check_key(request, task_id)
-        return self._engine.record(task_id)
+        return self._engine.summary(task_id)
 
     def _check_key(self, request: Request, name: str) -> None:
         if not is_key(self._secret, name, request.query_params.get("key", "")):
@@ -166,5 +170,13 @@ def _told(summary: Summary) -> dict[str, Any]:
     }
 
 
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def _json(value: object) -> Response:
-    return Response(compact(value), media_type="application/json", headers=HEADERS)
+    return _json_text(compact(value))
+
+
+def _json_text(content: str | bytes) -> Response:
+    return Response(content, media_type="application/json", headers=HEADERS)

@@ -18,6 +18,9 @@ _MOST_IN_COLUMN = 12  # further boxes go into the next column, so that a wide pl
 _SWEEPS = 6
 _BOX_HEIGHT = 1.0
 _LANE_HEIGHT = 0.35
+_MOST_LANES = (
+    50_000  # that lines pass, together; in a plan of thousands of boxes they run straight, across boxes
+)
 _LANE_WEIGHT = 1000.0  # against 1 for a box: lines run straight, and boxes make room
 
 
@@ -104,6 +107,11 @@ def _lanes(
 ) -> list[list[list[_Slot]]]:
     """Connects the boxes, adding lanes to the slots; returns for each line into each box the lanes it passes."""
     ways_out = Counter(source for into in sources for source in into)
+    passed = sum(
+        boxes[target].column - boxes[source].column - 1
+        for target, into in enumerate(sources)
+        for source in into
+    )
     lanes: dict[tuple[str, int, int], _Slot] = {}
     joined: set[tuple[int, int]] = set()
     ways: list[list[list[_Slot]]] = []
@@ -113,7 +121,8 @@ def _lanes(
             # Lines share the lane with those that have the busier end in common.
             end, number = ("from", source) if ways_out[source] >= len(into) else ("into", target)
             way: list[_Slot] = []
-            for column in range(boxes[source].column + 1, boxes[target].column):
+            first = boxes[source].column + 1
+            for column in range(first, boxes[target].column if passed <= _MOST_LANES else first):
                 lane = lanes.get((end, number, column))
                 if lane is None:
                     lane = lanes[end, number, column] = _Slot(column, _LANE_HEIGHT)

@@ -25,3 +25,8 @@ export function draw(tag, attributes = {}, ...children) {
 export function byId(id) {
   return document.getElementById(id);
 }
+
+/** Sets a text, unless it is there already: what is selected in it stays selected, and nobody is read it once more. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,8 +1,8 @@
 // The plan of a task as a drawing whose nodes take the colour of their state.
 
-import { draw, make } from "./dom.js";
-import { duration, shortened, STATES } from "./format.js";
-import { span, stateOf, taken } from "./task_state.js";
+import { draw, make, setText } from "./dom.js";
+import { duration, STATES } from "./format.js";
+import { isLive, span, stateOf, taken } from "./task_state.js";
 
 const COLUMN = 210; // from one column to the next, in pixels at full size
 const ROW = 62;
@@ -10,25 +10,27 @@ const WIDTH = 150;
 const HEIGHT = 44;
 const MARGIN = 16;
 const ROUNDING = 36; // how far lines run straight out of and into boxes before they bend
-const SMALLEST = 0.5; // texts stay readable down to this scale
-const ALIAS_CHARACTERS = 17;
+const INDENT = 12; // from the edge of a box to its text
+const EXIT_WIDTH = 90;
+const SMALLEST = 0.75; // texts stay readable down to this scale
+const MOST_HEIGHT = 0.7; // of the window's height, which the style sheet gives the drawing, too
+const NAME_FONT = "600 14px system-ui, sans-serif"; // as the style sheet has it
+const EXIT_FONT = "12px system-ui, sans-serif";
 const EXTRA_IN_ROW = 4;
+
+const ruler = document.createElement("canvas").getContext("2d");
+const segmenter = new Intl.Segmenter();
 
 export class Graph {
   /**
    * `plan` is what the server tells, or null if it does not have the template any more: then nodes appear without
-   * lines as updates name them. `onChoose` gets the key of a node.
+   * lines as updates name them. `zoom` is the button that makes all of it seen. `onChoose` gets the key of a node.
    */
-  constructor(holder, plan, onChoose) {
-    this.holder = holder;
+  constructor(holder, plan, zoom, onChoose) {
+    Object.assign(this, { holder, zoom, onChoose, boxes: new Map(), lines: [], exits: [], showsAll: false, extra: 0 });
     this.plan = plan ?? { columns: 0, rows: 0, nodes: [], exits: [] };
-    this.onChoose = onChoose;
-    this.boxes = new Map();
-    this.lines = [];
-    this.showsAll = false;
-    this.chosen = null;
-    this.extra = 0;
     this.drawn();
+    zoom.addEventListener("click", () => this.toggle());
     new ResizeObserver(() => this.fit()).observe(holder);
   }
 
@@ -40,9 +42,9 @@ export class Graph {
     this.svg = draw("svg", { role: "group", "aria-label": "Graph of nodes; the arrow keys go from one to the next" }, this.lineLayer, this.boxLayer);
     for (const target of [...nodes, ...exits]) {
       for (const line of target.after) {
-        const path = draw("path", { d: way(places.get(line.node), line.via, target), class: "line open" });
+        const path = draw("path", { d: way(places.get(line.node), line.via, target) });
         this.lineLayer.append(path);
-        this.lines.push({ line, path });
+        this.lines.push({ line, path, told: "" });
       }
     }
     for (const node of nodes) this.addBox(node);
@@ -54,7 +56,7 @@ export class Graph {
 
   addBox(node) {
     const name = node.alias ?? (node.kind === "or" ? "any of" : node.key);
-    const sub = draw("text", { x: 12, y: 35, class: "node-note" });
+    const sub = draw("text", { x: INDENT, y: 35, class: "node-note" });
     const title = draw("title");
     const group = draw(
       "g",
@@ -65,24 +67,24 @@ export class Graph {
       },
       title,
       draw("rect", { width: WIDTH, height: HEIGHT, rx: node.kind === "or" ? 22 : 7 }),
-      draw("text", { x: 12, y: 19, class: "node-name" }, shortened(name, ALIAS_CHARACTERS)),
+      draw("text", { x: INDENT, y: 19, class: "node-name" }, fitted(name, WIDTH - 2 * INDENT, NAME_FONT)),
       sub,
     );
     this.boxLayer.append(group);
-    this.boxes.set(node.key, { node, name, group, sub, title, told: "" });
+    this.boxes.set(node.key, { node, name, group, sub, title, seen: "", label: "" });
   }
 
   addExit(exit) {
     const name = exit.name ?? "end";
-    this.boxLayer.append(
-      draw(
-        "g",
-        { class: "exit", role: "img", "aria-label": `Exit ${name}`, transform: `translate(${left(exit)} ${middle(exit) - 15})` },
-        draw("title", {}, name),
-        draw("rect", { width: 90, height: 30, rx: 15 }),
-        draw("text", { x: 14, y: 20 }, shortened(name, 10)),
-      ),
+    const group = draw(
+      "g",
+      { class: "exit", role: "img", "aria-label": `Exit ${name}`, transform: `translate(${left(exit)} ${middle(exit) - 15})` },
+      draw("title", {}, name),
+      draw("rect", { width: EXIT_WIDTH, height: 30, rx: 15 }),
+      draw("text", { x: INDENT, y: 20 }, fitted(name, EXIT_WIDTH - 2 * INDENT, EXIT_FONT)),
     );
+    this.boxLayer.append(group);
+    this.exits.push({ exit, name, group });
   }
 
   /** Shows nodes as they are now. Those that the plan does not have find a place below it. */
@@ -93,23 +95,22 @@ export class Graph {
     for (const [key, box] of this.boxes) {
       const node = task.nodes.get(key);
       const state = stateOf(task, key);
-      const busy = span(node, now);
-      const attempts = node && node.attempts.length > 1 ? ` · ${node.attempts.length}×` : "";
-      const note = busy ? ` ${duration(busy.to - busy.from)}${attempts}` : ` ${STATES[state].label}`;
-      const told = `${state}${note}`;
-      if (told === box.told) continue;
-      box.told = told;
-      box.group.setAttribute("class", `node ${box.node.kind} ${state}`);
-      box.sub.textContent = `${STATES[state].sign}${note}`;
-      const all = `${box.name}: ${STATES[state].label}${busy ? `,${note}` : ""}`;
-      box.group.setAttribute("aria-label", all);
-      box.title.textContent = all;
+      const seen = `${state} ${node?.changes}`;
+      if (seen === box.seen && !isLive(node)) continue;
+      box.seen = seen;
+      showBox(box, node, state, now);
     }
-    for (const { line, path } of this.lines) {
-      const how = taken(task, line);
-      const kind = line.way === "failure" ? " failure" : "";
-      const told = `line ${how.replace(" ", "-")}${kind}`;
-      if (path.getAttribute("class") !== told) path.setAttribute("class", told);
+    for (const one of this.lines) {
+      const told = `line ${taken(task, one.line).replace(" ", "-")}${one.line.way === "failure" ? " failure" : ""}`;
+      if (one.told === told) continue;
+      one.told = told;
+      one.path.setAttribute("class", told);
+    }
+    if (task.endedBy !== "taskEnd") return;
+    for (const { exit, name, group } of this.exits) {
+      if (exit.name !== task.exit) continue;
+      group.setAttribute("class", "exit reached");
+      group.setAttribute("aria-label", `Exit ${name}: reached`);
     }
   }
 
@@ -130,13 +131,12 @@ export class Graph {
       group.setAttribute("aria-pressed", String(other === key));
       group.setAttribute("tabindex", other === key ? 0 : -1);
     }
-    this.chosen = key;
   }
 
   toggle() {
     this.showsAll = !this.showsAll;
+    this.zoom.setAttribute("aria-pressed", String(this.showsAll));
     this.fit();
-    return this.showsAll;
   }
 
   fit() {
@@ -144,8 +144,10 @@ export class Graph {
     const height = Math.max(1, this.plan.rows) * ROW + 2 * MARGIN;
     const room = this.holder.clientWidth || width;
     const fitting = Math.min(1, room / width);
-    const whole = Math.min(fitting, (window.innerHeight * 0.7) / height);
-    const scale = this.showsAll ? whole : Math.max(SMALLEST, fitting);
+    const whole = Math.min(fitting, (window.innerHeight * MOST_HEIGHT) / height);
+    const readable = Math.max(SMALLEST, fitting);
+    const scale = this.showsAll ? whole : readable;
+    this.zoom.hidden = whole === readable && !this.showsAll;
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.setAttribute("width", Math.floor(width * scale));
     this.svg.setAttribute("height", Math.floor(height * scale));
@@ -187,6 +189,21 @@ export class Graph {
   }
 }
 
+function showBox(box, node, state, now) {
+  const { label, sign } = STATES[state];
+  const busy = span(node, now);
+  const attempts = node && node.attempts.length > 1 ? ` · ${node.attempts.length}×` : "";
+  const took = busy && ` ${duration(busy.to - busy.from)}${attempts}`;
+  box.group.setAttribute("class", `node ${box.node.kind} ${state}`);
+  setText(box.sub, `${sign}${took ?? ` ${label}`}`);
+  // How long it takes is named only when that is known: a name that changes all the time would be read all the time.
+  const named = `${box.name}: ${label}${busy && !isLive(node) ? `,${took}` : ""}`;
+  if (box.label === named) return;
+  box.label = named;
+  box.group.setAttribute("aria-label", named);
+  box.title.textContent = named;
+}
+
 /** Fills the legend. */
 export function legend(holder) {
   holder.replaceChildren(
@@ -221,4 +238,17 @@ function way(source, via, target) {
   }
   on(left(target), middle(target));
   return parts.join("");
+}
+
+/** A text that is at most so wide in pixels, with a sign where something was left out. */
+function fitted(text, width, font) {
+  ruler.font = font;
+  const fits = (candidate) => ruler.measureText(candidate).width <= width;
+  if (fits(text)) return text;
+  const shown = [];
+  for (const { segment } of segmenter.segment(text)) {
+    if (!fits(`${shown.join("")}${segment}…`)) break;
+    shown.push(segment);
+  }
+  return `${shown.join("")}…`;
 }

@@ -1,6 +1,6 @@
 // The list of tasks: looks again every few seconds, as long as somebody sees it.
 
-import { byId, make } from "./dom.js";
+import { byId, make, setText } from "./dom.js";
 import { duration, statusLabel, time } from "./format.js";
 import * as server from "./server.js";
 
@@ -26,10 +26,10 @@ async function refresh() {
     const found = await load();
     if (number !== asking) return; // something else is wanted meanwhile
     show(found);
-    byId("connection").textContent = "";
+    setText(byId("connection"), "");
   } catch (error) {
     if (number !== asking) return;
-    byId("connection").textContent = error.message;
+    setText(byId("connection"), error.message);
   }
   timer = setTimeout(() => (document.hidden ? null : refresh()), EVERY);
 }
@@ -62,7 +62,7 @@ function show({ tasks, more, templates, now }) {
     if (rows.children[index] !== row) rows.insertBefore(row, rows.children[index] ?? null);
   });
   while (rows.children.length > tasks.length) rows.lastChild.remove();
-  byId("count").textContent = heading(tasks.length, more !== null);
+  setText(byId("count"), heading(tasks.length, more !== null));
   byId("more").hidden = more === null;
 }
 
@@ -85,11 +85,11 @@ function empty(task) {
 
 function filled(row, task, now) {
   const status = row.querySelector(".status");
-  status.textContent = statusLabel(task.status);
+  setText(status, statusLabel(task.status));
   status.className = `status ${task.status}`;
-  row.querySelector("a").textContent = task.name; // a name is given at the start, after the id
+  setText(row.querySelector("a"), task.name); // a name is given at the start, after the id
   const from = task.startedAt && Date.parse(task.startedAt);
-  row.lastChild.textContent = from ? duration(Date.parse(task.endedAt ?? now) - from) : "";
+  setText(row.lastChild, from ? duration(Date.parse(task.endedAt ?? now) - from) : "");
   return row;
 }
 

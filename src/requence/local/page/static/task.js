@@ -1,8 +1,9 @@
 // The page of one task: follows its updates, and shows what they tell.
 
 import { setUpAbort } from "./abort_dialog.js";
-import { byId, make } from "./dom.js";
+import { byId, make, setText } from "./dom.js";
 import { duration, statusLabel, time } from "./format.js";
+import { keepFollowing } from "./following.js";
 import { Graph, legend } from "./graph.js";
 import { parse } from "./json.js";
 import { jsonView } from "./json_view.js";
@@ -13,18 +14,29 @@ import { Timeline } from "./timeline.js";
 import { Updates } from "./updates.js";
 
 const TICK = 250; // milliseconds between two looks at what runs
-const AT_ONCE = 2000; // updates that are taken in before the page is drawn again
 const RETRY = 2000;
+const REST = 4; // how many times as long as drawing took nothing is drawn after it
 const FINAL = { taskEnd: "successful", taskError: "failed", taskAborted: "stopped" };
 const OUTCOMES = { taskEnd: "Result", taskError: "Why it failed", taskAborted: "Why it was aborted" };
+const CONNECTIONS = {
+  open: "",
+  slow: `${server.NO_CONNECTION}. Waiting…`,
+  lost: "Connection lost; trying again",
+  gone: "The updates of this task cannot be had any more",
+};
+// In these a task changes without any update.
+const UNTOLD = new Set(["idle", "pending", "awaiting_delivery"]);
 
 const task = newTask();
-const waiting = []; // updates that have arrived and are not shown yet
 let about = null; // what the server tells beside the updates
-let clockAhead = 0; // how much the server's clock is ahead of the browser's
+let clockAhead = -Infinity; // how much the server's clock is ahead of the browser's
+let asked = 0; // when the server was asked last
 let chosen = null;
 let drawing = false;
-let graph, timeline, panel, updates, stop;
+let wanted = false; // whether there is something new to be drawn
+let shown = { endedBy: null, startedAt: null };
+let subtaskBegun = false;
+let graph, timeline, panel, updates, unfollow;
 
 function now() {
   return Date.now() + clockAhead;
@@ -34,12 +46,18 @@ function nameOf(key) {
   return about.nodes.get(key)?.alias ?? (about.nodes.get(key)?.kind === "or" ? "any of" : key);
 }
 
+function isOver() {
+  return task.endedBy !== null;
+}
+
 async function load() {
-  const told = await server.task();
+  asked = Date.now();
+  const told = await server.task(about === null);
   clockAhead = Date.parse(told.now) - Date.now();
+  if (about !== null && told.served && !about.served) location.reload(); // there is a plan now
   about = {
     ...told,
-    nodes: new Map((told.graph?.nodes ?? []).map((node) => [node.key, node])),
+    nodes: about?.nodes ?? new Map((told.graph?.nodes ?? []).map((node) => [node.key, node])),
     subtasks: new Map(told.subtasks.map((subtask) => [subtask.node, subtask.href])),
   };
 }
@@ -47,11 +65,12 @@ async function load() {
 async function reload() {
   try {
     await load();
+    setText(byId("problem"), "");
   } catch (error) {
-    byId("problem").textContent = error.message;
+    setText(byId("problem"), error.message);
     return;
   }
-  showFacts();
+  showFacts(); // also where nothing is drawn, because nobody sees the page: the title is seen
   schedule();
 }
 
@@ -59,74 +78,89 @@ function choose(key) {
   chosen = key;
   graph.choose(key);
   timeline.choose(key);
-  if (byId("only-node").checked) updates.show(key);
+  byId("only-node").disabled = false;
+  if (byId("only-node").checked) updates.showOnly(key);
   schedule();
 }
 
 function received(update) {
-  waiting.push(update);
-  if (update.type in FINAL) stop(); // else the browser would open the stream again when it ends
+  const data = parse(update.text);
+  const key = apply(task, update.type, data);
+  const node = task.nodes.get(key);
+  if (node) node.changes = update.position;
+  subtaskBegun ||= update.type === "nodeStart" && node.kind === "reference";
+  // No update comes before its time: the server's clock may have been moved on.
+  clockAhead = Math.max(clockAhead, Date.parse(data.timestamp) - Date.now());
+  updates.take({ ...update, key, at: data.timestamp });
+  if (isOver()) unfollow(); // else the browser would open the stream again when it ends
   schedule();
+}
+
+function connection(state) {
+  setText(byId("connection"), isOver() ? "" : CONNECTIONS[state]);
 }
 
 /** Draws soon, however many updates come until then. */
 function schedule() {
-  if (drawing) return;
+  wanted = true;
+  if (drawing || document.hidden) return;
   drawing = true;
-  // A page in the background is given no frames, and has to keep up as well.
-  if (document.hidden) setTimeout(redraw, TICK);
-  else requestAnimationFrame(redraw);
+  requestAnimationFrame(() => {
+    const began = performance.now();
+    wanted = false;
+    redraw();
+    setTimeout(() => {
+      drawing = false;
+      if (wanted) schedule();
+    }, REST * (performance.now() - began));
+  });
 }
 
 function redraw() {
-  drawing = false;
-  const taken = waiting.splice(0, AT_ONCE);
-  const before = { status: status(), ended: task.endedBy };
-  let startsSubtask = false;
-  for (const update of taken) {
-    const data = parse(update.text);
-    update.key = apply(task, update.type, data);
-    update.at = data.timestamp;
-    const node = task.nodes.get(update.key);
-    if (node) node.changes = update.position;
-    startsSubtask ||= update.type === "nodeStart" && node.kind === "reference";
-  }
-  updates.add(taken);
-  if (waiting.length > 0) schedule();
-  if (startsSubtask || task.endedBy !== before.ended) reload();
-  if (task.endedBy !== before.ended) showOutcome();
+  const before = shown;
+  shown = { endedBy: task.endedBy, startedAt: task.startedAt };
+  if (subtaskBegun || shown.endedBy !== before.endedBy || shown.startedAt !== before.startedAt) reload();
+  subtaskBegun = false;
+  if (shown.endedBy !== before.endedBy) showOutcome();
   if (task.input !== undefined && byId("input").hidden) showValue("input", jsonView(task.input, "the input"));
   showFacts();
+  updates.show();
   graph.show(task, now());
   timeline.show(task, now());
   if (chosen !== null) panel.show(task, about.nodes.get(chosen), chosen, now());
 }
 
 function status() {
-  if (task.endedBy !== null) return about.endedAt ? about.status : FINAL[task.endedBy];
+  if (about.endedAt !== null) return about.status;
+  if (isOver()) return FINAL[task.endedBy];
   return task.startedAt === null ? about.status : "running";
 }
 
 function showFacts() {
   const current = status();
   document.title = `${statusLabel(current)} · ${about.name}`;
-  byId("name").textContent = about.name;
-  const sign = byId("status");
-  if (sign.textContent !== statusLabel(current)) sign.textContent = statusLabel(current);
-  sign.className = `status ${current}`;
+  setText(byId("name"), about.name);
+  setText(byId("status"), statusLabel(current));
+  byId("status").className = `status ${current}`;
   const from = task.startedAt ?? (about.startedAt && Date.parse(about.startedAt));
-  const facts = [
-    ["Template", about.template],
-    ["Task", make("code", {}, about.id)],
-    ["Prepared", make("time", { datetime: about.preparedAt }, time(about.preparedAt))],
-  ];
-  if (from) facts.push(["Duration", duration((task.endedAt ?? now()) - from)]);
-  if (about.priority !== null) facts.push(["Priority", String(about.priority)]);
-  if (about.protected) facts.push(["Kept", "protected from cleanup"]);
-  byId("facts").replaceChildren(
-    ...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
-  );
-  byId("abort").hidden = task.endedBy !== null || about.endedAt !== null;
+  const to = task.endedAt ?? (about.endedAt === null ? now() : Date.parse(about.endedAt));
+  const facts = {
+    template: about.template,
+    task: about.id,
+    prepared: time(about.preparedAt),
+    duration: from ? duration(to - from) : "",
+    priority: about.priority === null ? "" : String(about.priority),
+    kept: about.protected ? "protected from cleanup" : "",
+  };
+  for (const [name, value] of Object.entries(facts)) {
+    const fact = byId(`fact-${name}`);
+    setText(fact, value);
+    fact.parentElement.hidden = value === "";
+  }
+  byId("fact-prepared").title = about.preparedAt;
+  const waits = !about.served && about.endedAt === null && !isOver();
+  setText(byId("note"), waits ? "This server has no template of this name, so the task waits until it has." : "");
+  byId("abort").hidden = isOver() || about.endedAt !== null;
   byId("protect").hidden = about.protected;
 }
 
@@ -144,52 +178,45 @@ function showValue(id, value) {
   byId(id).hidden = false;
 }
 
-function connection(state) {
-  const texts = { open: "", lost: "Connection lost; trying again", gone: "The updates of this task cannot be had any more" };
-  byId("connection").textContent = task.endedBy === null ? texts[state] : "";
-}
-
 async function protectTask() {
   try {
     await server.protect();
-    await load();
-    showFacts();
   } catch (error) {
-    byId("problem").textContent = error.message;
+    setText(byId("problem"), error.message);
+    return;
   }
+  await reload();
 }
 
 async function begin() {
   try {
     await load();
   } catch (error) {
-    byId("problem").textContent = `${error.message}. Trying again…`;
+    setText(byId("problem"), `${error.message}. Trying again…`);
     setTimeout(begin, RETRY);
     return;
   }
-  byId("problem").textContent = "";
-  graph = new Graph(byId("graph"), about.graph, choose);
+  setText(byId("problem"), "");
+  graph = new Graph(byId("graph"), about.graph, byId("zoom"), choose);
   timeline = new Timeline(byId("timeline"), nameOf, choose);
   panel = new NodePanel(byId("node-body"), byId("node-title"), nameOf, (key) => about.subtasks.get(key) ?? null);
   updates = new Updates(byId("updates"), byId("left-out"));
   legend(byId("legend"));
+  showFacts();
   setUpAbort();
   byId("protect").addEventListener("click", protectTask);
-  byId("zoom").addEventListener("click", ({ target }) => target.setAttribute("aria-pressed", String(graph.toggle())));
-  byId("only-node").addEventListener("change", ({ target }) => updates.show(target.checked ? chosen : null));
-  stop = server.follow(received, connection);
+  byId("only-node").addEventListener("change", ({ target }) => updates.showOnly(target.checked ? chosen : null));
+  document.addEventListener("visibilitychange", schedule);
+  unfollow = keepFollowing(received, connection);
   schedule();
-  setInterval(() => {
-    if (task.endedBy === null) schedule();
-    else if (about.status === "awaiting_delivery") reloadSometimes();
-  }, TICK);
+  setInterval(tick, TICK);
 }
 
-let lastReload = 0;
-function reloadSometimes() {
-  if (Date.now() - lastReload < RETRY) return;
-  lastReload = Date.now();
-  reload();
+/** Time goes on for what runs; and some things no update tells, or none that is followed. */
+function tick() {
+  const untold = UNTOLD.has(about.status) || (!isOver() && about.endedAt === null && (document.hidden || !about.served));
+  if (untold && Date.now() - asked >= RETRY) reload();
+  if (!isOver()) schedule();
 }
 
 begin();

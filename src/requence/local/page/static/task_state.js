@@ -1,7 +1,8 @@
 // A task as its updates tell it: the fold, without anything of the browser.
 //
-// A node: {key, id, kind, state, attempts, outputs, error, reason}; an attempt: {from, to, end}, with times in
-// milliseconds, `to` and `end` null while it lasts, `end` one of done, failed, deferred, stopped.
+// A node: {key, id, kind, state, attempts, outputs, error, reason}. An attempt: {from, to, end, until, then}, with times in
+// milliseconds. `to` and `end` are null while it lasts; `end` is one of done, failed, deferred, stopped. After one that
+// was deferred the node waits: `until` when, and `then` how that has ended, null if by a further attempt.
 
 export function newTask() {
   return {
@@ -45,7 +46,8 @@ function applyToNode(task, type, data, at) {
   }
   switch (type) {
     case "nodeStart":
-      node.attempts.push({ from: at, to: null, end: null });
+      close(node, at, null);
+      node.attempts.push({ from: at, to: null, end: null, until: null, then: null });
       node.state = "running";
       node.outputs = new Map(); // what an earlier attempt has delivered does not count any more
       node.error = node.reason = null;
@@ -71,21 +73,22 @@ function applyToNode(task, type, data, at) {
   return key;
 }
 
-/** Ends the attempt that lasts; the end of a deferred node ends the waiting that followed its last attempt. */
+/** Ends the attempt that lasts, or the waiting after the last one; `how` is null where a further attempt does that. */
 function close(node, at, how) {
   const last = node.attempts.at(-1);
-  if (!last) node.attempts.push({ from: at, to: at, end: how });
-  else if (last.end === null) Object.assign(last, { to: at, end: how });
-  else if (last.end === "deferred") node.attempts.push({ from: at, to: at, end: how });
+  // A further attempt begins while one lasts where the server was killed in the middle.
+  if (last?.end === null) Object.assign(last, { to: at, end: how ?? "stopped" });
+  else if (last?.end === "deferred" && last.until === null) Object.assign(last, { until: at, then: how });
+  else if (!last && how !== null) node.attempts.push({ from: at, to: at, end: how, until: null, then: null });
 }
 
 function end(task, type, at) {
   task.endedAt = at;
   task.endedBy = type;
   for (const node of task.nodes.values()) {
-    if (node.state !== "running" && node.state !== "deferred") continue;
+    if (!isLive(node)) continue;
     node.state = "stopped";
-    if (node.attempts.at(-1)?.end === null) close(node, at, "stopped");
+    close(node, at, "stopped");
   }
 }
 
@@ -117,10 +120,14 @@ export function inputOf(task, planned) {
   return Object.fromEntries(planned.after.map((line) => [line.node, carried(line)]));
 }
 
+/** Whether time goes on for a node: it is running, or waits to go on. */
+export function isLive(node) {
+  return node?.state === "running" || node?.state === "deferred";
+}
+
 /** From when to when a node was busy, waiting for its next attempt included; null before it began. */
 export function span(node, now) {
   if (!node?.attempts.length) return null;
   const last = node.attempts.at(-1);
-  const to = node.state === "running" || node.state === "deferred" ? now : (last.to ?? now);
-  return { from: node.attempts[0].from, to };
+  return { from: node.attempts[0].from, to: (last.end === "deferred" ? last.until : last.to) ?? now };
 }

@@ -1,6 +1,6 @@
 // The updates, as they come, each with its position. The last ones are kept; the log has them all.
 
-import { make } from "./dom.js";
+import { make, setText } from "./dom.js";
 import { time } from "./format.js";
 import { parse } from "./json.js";
 import { jsonView } from "./json_view.js";
@@ -14,21 +14,25 @@ export class Updates {
     Object.assign(this, { list, leftOut, kept: [], characters: 0, dropped: 0, onlyNode: null });
   }
 
-  /** Adds updates: `{position, type, text, key, at}`. */
-  add(updates) {
-    if (updates.length === 0) return;
-    const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
-    const skipped = Math.max(0, updates.length - KEPT);
-    this.dropped += skipped;
-    const rows = updates.slice(skipped).map((update) => this.row(update));
-    this.list.append(...rows);
+  /** Takes in an update, `{position, type, text, key, at}`, which is seen from the next `show` on. */
+  take(update) {
+    this.kept.push({ update, element: null });
+    this.characters += update.text.length;
     while (this.kept.length > KEPT || (this.characters > KEPT_CHARACTERS && this.kept.length > 1)) {
-      const { element, length } = this.kept.shift();
-      element.remove();
-      this.characters -= length;
+      const { update: oldest, element } = this.kept.shift();
+      element?.remove();
+      this.characters -= oldest.text.length;
       this.dropped += 1;
     }
-    this.leftOut.textContent = this.dropped === 0 ? "" : `${this.dropped.toLocaleString()} earlier updates are not shown.`;
+  }
+
+  show() {
+    const added = this.kept.filter(({ element }) => element === null);
+    if (added.length === 0) return;
+    const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
+    for (const entry of added) entry.element = this.row(entry.update);
+    this.list.append(...added.map(({ element }) => element));
+    setText(this.leftOut, this.dropped === 0 ? "" : `${this.dropped.toLocaleString()} earlier updates are not shown.`);
     if (atEnd) this.list.scrollTop = this.list.scrollHeight;
   }
 
@@ -45,16 +49,15 @@ export class Updates {
       const own = Object.fromEntries(Object.entries(parse(text)).filter(([name]) => !COMMON.has(name)));
       details.append(jsonView(own, `update ${position}`));
     });
-    const element = make("li", { hidden: this.hides(key), class: type }, details);
-    this.kept.push({ element, key, length: text.length });
-    this.characters += text.length;
-    return element;
+    return make("li", { hidden: this.hides(key), class: type }, details);
   }
 
   /** Shows those of one node only, or all if it is null. */
-  show(onlyNode) {
-    this.onlyNode = onlyNode;
-    for (const { element, key } of this.kept) element.hidden = this.hides(key);
+  showOnly(node) {
+    this.onlyNode = node;
+    for (const { update, element } of this.kept) {
+      if (element) element.hidden = this.hides(update.key);
+    }
   }
 
   hides(key) {
