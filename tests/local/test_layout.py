@@ -62,6 +62,13 @@ def test_a_wide_plan_goes_on_in_further_columns() -> None:
     assert layout.rows < 20
 
 
+def test_lines_of_a_plan_of_thousands_of_boxes_take_no_lanes() -> None:
+    # A line of boxes, all of which lead into the last one: each of these lines would pass all columns up to it.
+    layout = laid_out([[], *([number] for number in range(999)), list(range(1000))])
+    assert (layout.columns, layout.rows) == (1001, 1.0)
+    assert not any(way for into in layout.ways for way in into)
+
+
 def test_there_may_be_nothing() -> None:
     layout = laid_out([])
     assert (layout.places, layout.ways, layout.columns, layout.rows) == ([], [], 0, 0.0)

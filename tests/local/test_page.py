@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import httpx
@@ -194,6 +195,7 @@ def test_the_page_is_told_what_the_task_is(api: Api, browser: httpx.Client, go: 
     assert (told["status"], told["endedAt"], told["priority"]) == ("running", None, 5)
     assert told["preparedAt"] <= told["startedAt"] <= told["now"]
     assert [node["key"] for node in told["graph"]["nodes"]] == ["n"]
+    assert data(browser, url, plan="no") == {**told, "graph": None, "now": ANY}
     go.set()
     list(api.watch(task_id))
     told = data(browser, url)
@@ -217,9 +219,20 @@ def test_the_updates_are_those_of_the_stream_that_clients_follow(
     rest = browser.get(data_url(url, "/updates"), headers={"Last-Event-ID": "2"}).content
     assert followed.endswith(rest)
     assert rest.startswith(b"id: 3\n")
+    after = f"{data_url(url, '/updates')}&after=2"
+    assert browser.get(after).content == rest
+    assert browser.get(after, headers={"Last-Event-ID": "0"}).content == followed  # of later, so it counts
     for nonsense in ("x", "-1", "9" * 30):
         again = browser.get(data_url(url, "/updates"), headers={"Last-Event-ID": nonsense})
         assert again.content == followed
+        assert browser.get(f"{data_url(url, '/updates')}&after={nonsense}").content == followed
+
+
+def test_nothing_stays_open_for_who_asks_only_for_the_head(api: Api, browser: httpx.Client) -> None:
+    _, url = start(api, "waits")
+    for one in (url, data_url(url), data_url(url, "/updates")):
+        answer = browser.head(one, timeout=10)
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_whoever_has_the_page_can_abort_and_protect(
@@ -259,7 +272,7 @@ def test_a_task_whose_template_is_not_served_any_more_is_still_shown(
     with LocalServer(stays, db=tmp_path / "db") as server:
         assert browser.get(url).status_code == 200
         told = data(browser, url)
-        assert (told["graph"], told["status"]) == (None, "successful")
+        assert (told["graph"], told["served"], told["status"]) == (None, False, "successful")
         assert data(browser, server.page_url)["templates"] == ["stays"]
 
 
@@ -304,7 +317,13 @@ def test_the_list_can_be_searched(api: Api, running: LocalServer, browser: httpx
     assert found(template="order") == []
     assert found(status="idle") == ["waits"]
     assert found(search="nothing like this") == []
-    for wrong in ({"status": "unknown"}, {"before": "x"}, {"before": "-1"}, {"before": "9" * 30}):
+    assert found(search="s\0") == found(search="\N{REPLACEMENT CHARACTER}") == []  # no pattern ends at NUL
+    assert found(search="%_!" * 300) == []
+    wrong: dict[str, str]
+    for wrong in (
+        *({"status": "unknown"}, {"before": "x"}, {"before": "-1"}, {"before": "9" * 30}),
+        {"search": "x" * 60_000},  # more than SQLite takes
+    ):
         answer = browser.get(data_url(running.page_url), params={**_key(running), **wrong})
         assert answer.status_code == 400
 

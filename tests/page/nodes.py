@@ -8,7 +8,7 @@ from urllib.parse import quote
 from playwright.sync_api import Locator, Page, expect
 from tests.local.api import Api
 
-__all__ = ["begin", "box", "expect_state", "states", "update_list"]
+__all__ = ["be_seen", "begin", "box", "expect_state", "states", "update_list"]
 
 
 def begin(api: Api, template: str, input_value: object = None, **more: Any) -> tuple[str, str]:
@@ -35,6 +35,17 @@ def states(page: Page) -> dict[str, str]:
 def expect_state(page: Page, alias: str, state: str) -> None:
     """Waits until a node is in this state."""
     expect(page.locator(f"#graph .node.{state} .node-name").get_by_text(alias, exact=True)).to_be_visible()
+
+
+def be_seen(page: Page, seen: bool) -> None:
+    """Tells a page that it is seen, or that its tab is not the one that is; here every page has a window."""
+    page.evaluate(
+        """(seen) => {
+            Object.defineProperty(document, "hidden", {get: () => !seen, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        seen,
+    )
 
 
 def update_list(page: Page) -> list[str]:

@@ -95,6 +95,12 @@ def test_it_fits_a_phone_and_has_landmarks(served: Served, open_page: Open) -> N
     page = open_page(server.page_url, viewport={"width": 360, "height": 740}, is_mobile=True)
     expect(page.locator("#rows tr")).to_have_count(1)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    sizes = page.evaluate(
+        """() => ["caption", "#rows .number", "#rows .status"].map((it) => document.querySelector(it))
+            .map((it) => [it.clientHeight, it.getBoundingClientRect().right])"""
+    )
+    assert sizes[0][0] < 45  # how many there are stands in one line,
+    assert abs(sizes[1][1] - sizes[2][1]) < 1  # and the duration below the status
     expect(page.get_by_role("search", name="Tasks")).to_be_visible()
     expect(page.get_by_role("main")).to_be_visible()
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 from tests.local.api import Api
 from tests.page.conftest import Open
-from tests.page.nodes import begin, box, expect_state, states, update_list
+from tests.page.nodes import be_seen, begin, box, expect_state, states, update_list
 
 from requence.local import LocalServer, NodeContext, TaskTemplate
 
@@ -98,6 +98,10 @@ def test_nodes_take_the_colour_of_their_state_while_the_task_runs(
     gates.open("stock")
     expect_state(page, "confirm", "running")
     expect(page.locator("#status")).to_have_text("running")
+    # The page learns from the updates that the server's clock was moved on.
+    expect(box(page, "confirm").locator(".node-note")).to_have_text(re.compile(r"▶ ([1-9]\d* ms|\d\.\d s)"))
+    # Of what runs, the time is not in the name: it would be read again and again.
+    expect(page.get_by_role("button", name="confirm: running", exact=True)).to_have_count(2)
     gates.open("confirm")
     expect(page.locator("#status")).to_have_text("successful")
     assert states(page) == {
@@ -108,6 +112,7 @@ def test_nodes_take_the_colour_of_their_state_while_the_task_runs(
         "confirm": "done",
     }
     expect(page.locator("#graph .line.taken")).to_have_count(5)
+    expect(page.get_by_role("img", name="Exit done: reached")).to_be_visible()
     expect(page.locator("#outcome")).to_contain_text("Result, at the exit “done”")
     expect(page.locator("#outcome")).to_contain_text('"sent"')
     expect(page.locator("#input")).to_contain_text('"lines": [ 2 items ]')
@@ -198,11 +203,26 @@ def test_a_task_can_be_aborted_and_protected_from_its_page(
 ) -> None:
     template = TaskTemplate("t")
     template.node("waits")(gates.handler("waits"))
+    keys: list[str] = []
+
+    @template.node
+    def asked(ctx: NodeContext) -> None:
+        keys.append(ctx.defer("a person"))
+
+    @template.node
+    def unasked(ctx: NodeContext) -> None:
+        ctx.defer("nobody")
+
     server, api = served(template)
     page = open_page(begin(api, "t")[1])
     expect_state(page, "waits", "running")
-    page.get_by_role("button", name="Protect").click()
+    expect_state(page, "asked", "deferred")
+    expect_state(page, "unasked", "deferred")
+    server.act(keys[0], result=1)
+    expect_state(page, "asked", "done")
+    page.get_by_role("button", name="Protect").press("Enter")
     expect(page.locator("#facts")).to_contain_text("protected from cleanup")
+    assert page.evaluate("() => document.activeElement.id") == "content"  # the button is gone
     expect(page.get_by_role("button", name="Protect")).to_be_hidden()
     assert server.started()[0].protected
 
@@ -223,8 +243,19 @@ def test_a_task_can_be_aborted_and_protected_from_its_page(
     expect(page.locator("#outcome")).to_contain_text(
         re.compile("Why it was aborted.*nicht mehr nötig", re.DOTALL)
     )
-    assert states(page) == {"waits": "stopped"}
+    assert states(page) == {"waits": "stopped", "asked": "done", "unasked": "stopped"}
     assert server.started()[0].aborted
+    # Each was called once, and what waited did so until somebody has ended it.
+    expect(page.locator("#graph")).not_to_contain_text("\N{MULTIPLICATION SIGN}")
+    for alias, end in (("asked", "done"), ("unasked", "stopped")):
+        bars = page.locator("#timeline li", has=page.get_by_text(alias, exact=True)).locator(".bar")
+        assert [bar.get_attribute("class") for bar in bars.all()] == [
+            "bar done",
+            "bar deferred",
+            f"bar {end}",
+        ]
+        edges = [(bar["x"], bar["x"] + bar["width"]) for bar in map(Locator.bounding_box, bars.all()) if bar]
+        assert abs(edges[1][1] - edges[2][0]) < 1
 
 
 def test_two_hundred_nodes(served: Served, open_page: Open) -> None:
@@ -452,14 +483,22 @@ def test_it_can_be_read_in_both_schemes(served: Served, open_page: Open, scheme:
 
 def test_it_fits_a_phone(served: Served, open_page: Open) -> None:
     template = TaskTemplate("t" * 200)
-    template.node("n" * 100)(lambda ctx: {"k" * 300: "v" * 3000})
+    first = template.node("n" * 100)(lambda ctx: {"k" * 300: "v" * 3000})
+    template.exit("W" * 10, after=first)
+    for wide in ("W" * 17, "名" * 17, "🎉" * 17):
+        template.node(wide)(lambda ctx: 1)
     _, api = served(template)
     task_id, url = begin(api, "t" * 200, name="N" * 300)
     list(api.watch(task_id))
     page = open_page(url, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     expect(page.locator("#status")).to_have_text("successful")
-    page.locator("#graph .node").tap()
+    page.locator("#graph .node").first.tap()
     expect(page.locator("#node")).to_contain_text("Output")
+    over = page.evaluate(
+        """() => [...document.querySelectorAll("#graph .node, #graph .exit")].filter((it) =>
+            it.querySelector("text").getBBox().width > it.querySelector("rect").getBBox().width - 20).length"""
+    )
+    assert over == 0  # names end within their boxes
     page.locator("#updates summary").nth(2).tap()
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
 
@@ -537,3 +576,119 @@ def test_an_outcome_that_waits_for_its_confirmation(served: Served, open_page: O
     expect(page.locator("#status")).to_have_text("awaiting delivery")
     api.post("ack", task_id)
     expect(page.locator("#status")).to_have_text("successful")
+
+
+def test_a_page_that_nobody_sees_leaves_the_stream_and_goes_on_later(
+    served: Served, open_page: Open, gates: Gates
+) -> None:
+    template = TaskTemplate("t")
+    first = template.node("first")(gates.handler("first"))
+    template.node("second", after=first)(gates.handler("second"))
+    _, api = served(template)
+    page = open_page(begin(api, "t", name="hidden")[1])
+    expect_state(page, "first", "running")
+    be_seen(page, False)
+    gates.open("first")
+    gates.open("second")
+    expect(page).to_have_title("successful · hidden")  # told in its tab all the same
+    assert update_list(page) == ["1 taskStart", "2 nodeStart first"]
+    with page.expect_request("**/updates?*after=2") as request:
+        be_seen(page, True)
+    assert "last-event-id" not in request.value.headers
+    expect(page.locator("#updates .taskEnd")).to_have_count(1)
+    assert [int(row.split(" ")[0]) for row in update_list(page)] == list(range(1, 9))
+
+
+def test_a_page_that_was_opened_before_its_task_was_started(
+    served: Served, open_page: Open, gates: Gates
+) -> None:
+    template = TaskTemplate("t")
+    template.node("n")(gates.handler("n"))
+    server, api = served(template, workers=1)
+    page = open_page(server.page_url)
+    begin(api, "t")
+    task_id, early = api.prepare("t"), api.prepare("t")
+    page.locator(f'#rows tr[data-id="{task_id}"] a').click()
+    expect(page).to_have_title("idle · t")
+    expect(page.locator("#timeline")).to_have_attribute("data-empty", "Nothing has begun yet.")
+    api.finalize(task_id, 1, name="late", priority=0)
+    expect(page).to_have_title("pending · late")
+    expect(page.locator("#facts")).to_contain_text(re.compile("Priority10", re.DOTALL))
+    gates.open("n")
+    expect(page).to_have_title("successful · late")
+    page.go_back()
+    page.locator(f'#rows tr[data-id="{early}"] a').click()
+    page.get_by_role("button", name="Abort…").click()
+    page.get_by_role("button", name="Abort the task").click()
+    expect(page).to_have_title("stopped · t")
+    expect(page.locator("#outcome")).to_contain_text("No reason was given.")
+    assert states(page) == {"n": "unused"}
+
+
+def test_what_has_not_changed_stays_while_a_task_runs(served: Served, open_page: Open) -> None:
+    template = TaskTemplate("t")
+    go = threading.Semaphore(0)
+
+    @template.node
+    def parts(ctx: NodeContext) -> Any:
+        for number in range(5):
+            while not (go.acquire(timeout=0.05) or ctx.terminated.is_set()):
+                pass
+            yield {"part": number}
+
+    _, api = served(template)
+    page = open_page(begin(api, "t", {"a": {"b": {"c": {}, "d": {"e": 1}}}})[1])
+    box(page, "parts").click()
+    panel = page.locator("#node")
+    panel.locator("summary", has_text='"b"').click()
+    panel.get_by_role("button", name="Copy the input").focus()
+    page.evaluate("() => getSelection().selectAllChildren(document.getElementById('fact-task'))")
+    before = page.locator("#fact-duration").text_content() or ""
+    go.release(2)
+    expect(panel).to_contain_text('"part": 1')
+    expect(page.locator("#fact-duration")).not_to_have_text(before)
+    expect(panel.locator("summary", has_text='"d"')).to_be_visible()
+    assert page.evaluate("() => document.activeElement.getAttribute('aria-label')") == "Copy the input"
+    assert page.evaluate("() => String(getSelection())") == page.locator("#fact-task").text_content()
+    go.release(3)
+    expect(page.locator("#status")).to_have_text("successful")
+
+
+def test_a_refusal_that_passes_is_not_the_end_of_the_updates(
+    served: Served, open_page: Open, gates: Gates
+) -> None:
+    template = TaskTemplate("t")
+    template.node("n")(gates.handler("n"))
+    _, api = served(template)
+    page = open_page(begin(api, "t")[1])
+    expect_state(page, "n", "running")
+    answered: list[int] = []
+
+    def busy_once(route: Route) -> None:
+        answered.append(1)
+        if len(answered) == 1:
+            route.fulfill(status=503, body="the disk is full")
+        else:
+            route.continue_()
+
+    page.route("**/updates?*", busy_once)
+    be_seen(page, False)
+    be_seen(page, True)
+    expect(page.locator("#connection")).to_have_text("Connection lost; trying again")
+    gates.open("n")
+    expect(page.locator("#status")).to_have_text("successful")
+    assert len(answered) == 2
+
+
+def test_a_task_that_waits_for_its_template(served: Served, open_page: Open, db: Path, gates: Gates) -> None:
+    template = TaskTemplate("t")
+    template.node("n")(gates.handler("n"))
+    with LocalServer(template, db=db) as server, Api(server.access_token) as api:
+        url = begin(api, "t")[1]
+    server, _ = served(db=db)
+    page = open_page(url)
+    expect(page.locator("#note")).to_contain_text("no template of this name, so the task waits")
+    server.stub("t", result=1)
+    expect(page.locator("#status")).to_have_text("successful")
+    expect(page.locator("#note")).to_be_hidden()
+    assert states(page)["stub"] == "done"

@@ -31,6 +31,7 @@ const task = newTask();
 let about = null; // what the server tells beside the updates
 let clockAhead = -Infinity; // how much the server's clock is ahead of the browser's
 let asked = 0; // when the server was asked last
+let isBehind = false; // whether it was asked in vain
 let chosen = null;
 let drawing = false;
 let wanted = false; // whether there is something new to be drawn
@@ -65,11 +66,13 @@ async function load() {
 async function reload() {
   try {
     await load();
-    setText(byId("problem"), "");
   } catch (error) {
+    isBehind = error.status !== 404;
     setText(byId("problem"), error.message);
     return;
   }
+  isBehind = false;
+  setText(byId("problem"), "");
   showFacts(); // also where nothing is drawn, because nobody sees the page: the title is seen
   schedule();
 }
@@ -160,8 +163,15 @@ function showFacts() {
   byId("fact-prepared").title = about.preparedAt;
   const waits = !about.served && about.endedAt === null && !isOver();
   setText(byId("note"), waits ? "This server has no template of this name, so the task waits until it has." : "");
-  byId("abort").hidden = isOver() || about.endedAt !== null;
-  byId("protect").hidden = about.protected;
+  showButton("abort", !isOver() && about.endedAt === null);
+  showButton("protect", !about.protected);
+}
+
+function showButton(id, isWanted) {
+  const button = byId(id);
+  const hadFocus = document.activeElement === button;
+  button.hidden = !isWanted;
+  if (hadFocus && !isWanted) byId("content").focus(); // else whoever uses the keyboard would begin at the top
 }
 
 function showOutcome() {
@@ -200,7 +210,7 @@ async function begin() {
   graph = new Graph(byId("graph"), about.graph, byId("zoom"), choose);
   timeline = new Timeline(byId("timeline"), nameOf, choose);
   panel = new NodePanel(byId("node-body"), byId("node-title"), nameOf, (key) => about.subtasks.get(key) ?? null);
-  updates = new Updates(byId("updates"), byId("left-out"));
+  updates = new Updates(byId("updates"), byId("left-out"), nameOf);
   legend(byId("legend"));
   showFacts();
   setUpAbort();
@@ -214,8 +224,8 @@ async function begin() {
 
 /** Time goes on for what runs; and some things no update tells, or none that is followed. */
 function tick() {
-  const untold = UNTOLD.has(about.status) || (!isOver() && about.endedAt === null && (document.hidden || !about.served));
-  if (untold && Date.now() - asked >= RETRY) reload();
+  const untold = !isOver() && about.endedAt === null && (document.hidden || !about.served);
+  if ((untold || isBehind || UNTOLD.has(about.status)) && Date.now() - asked >= RETRY) reload();
   if (!isOver()) schedule();
 }
 

@@ -10,8 +10,9 @@ const KEPT_CHARACTERS = 20_000_000;
 const COMMON = new Set(["timestamp", "taskId", "updateId", "name", "node", "requireAck"]);
 
 export class Updates {
-  constructor(list, leftOut) {
-    Object.assign(this, { list, leftOut, kept: [], characters: 0, dropped: 0, onlyNode: null });
+  /** `nameOf` gives the name of a node for people. */
+  constructor(list, leftOut, nameOf) {
+    Object.assign(this, { list, leftOut, nameOf, kept: [], characters: 0, dropped: 0, onlyNode: null });
   }
 
   /** Takes in an update, `{position, type, text, key, at}`, which is seen from the next `show` on. */
@@ -41,7 +42,7 @@ export class Updates {
       make("span", { class: "position", title: "position" }, position.toLocaleString()),
       make("time", { datetime: at, title: at }, time(at)),
       make("span", { class: "type" }, type),
-      make("span", { class: "alias" }, key ?? ""),
+      make("span", { class: "alias" }, key === null ? "" : this.nameOf(key)),
     ];
     const details = make("details", {}, make("summary", {}, head));
     details.addEventListener("toggle", () => {
