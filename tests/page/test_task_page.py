@@ -691,4 +691,4 @@ def test_a_task_that_waits_for_its_template(served: Served, open_page: Open, db:
     server.stub("t", result=1)
     expect(page.locator("#status")).to_have_text("successful")
     expect(page.locator("#note")).to_be_hidden()
-    assert states(page)["stub"] == "done"
+    expect_state(page, "stub", "done")
