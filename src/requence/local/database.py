@@ -120,7 +120,8 @@ _STEPS = (
     CREATE INDEX tasks_by_parent ON tasks (parent_id) WHERE parent_id IS NOT NULL;
     CREATE INDEX tasks_by_end ON tasks (ended_at);
     """,
-    # The input at the end of its row: SQLite reads through all of a large one to get at what stands behind it.
+    # The input at the end of its row: SQLite reads through all of a large one to get at what stands behind it. And
+    # how a task has ended beside when, by which tasks are found without a look into the events of each.
     """
     CREATE TABLE ordered_tasks (
         number INTEGER PRIMARY KEY,
@@ -137,16 +138,21 @@ _STEPS = (
         name TEXT,
         priority INTEGER,
         require_ack INTEGER,
+        ended_by TEXT,
         input TEXT
     );
     INSERT INTO ordered_tasks SELECT
         number, id, template, prepared_at, finalized_at, ended_at, acked_at, protected,
-        root_id, parent_id, parent_node, name, priority, require_ack, input
+        root_id, parent_id, parent_node, name, priority, require_ack,
+        (SELECT events.name FROM events
+            WHERE task_id = tasks.id AND events.name IN ('taskEnd', 'taskError', 'taskAborted') LIMIT 1),
+        input
         FROM tasks;
     DROP TABLE tasks;
     ALTER TABLE ordered_tasks RENAME TO tasks;
     CREATE INDEX tasks_by_parent ON tasks (parent_id) WHERE parent_id IS NOT NULL;
     CREATE INDEX tasks_by_end ON tasks (ended_at);
+    CREATE INDEX tasks_by_outcome ON tasks (ended_by);
     """,
 )
 

@@ -11,15 +11,15 @@ __all__ = ["STATUSES", "Search"]
 
 _UNCONFIRMED = "(require_ack IS 1 AND acked_at IS NULL)"
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
-# In the words of the log, what `LoggedTask.status` says: `last` is the name of the last event.
+# In the words of the log, what `LoggedTask.status` says.
 STATUSES = {
     "idle": "ended_at IS NULL AND finalized_at IS NULL",
-    "pending": "ended_at IS NULL AND finalized_at IS NOT NULL AND last IS NULL",
-    "running": "ended_at IS NULL AND last IS NOT NULL",
+    "pending": "ended_at IS NULL AND finalized_at IS NOT NULL AND started_at IS NULL",
+    "running": "ended_at IS NULL AND started_at IS NOT NULL",
     "awaiting_delivery": f"ended_at IS NOT NULL AND {_UNCONFIRMED}",
-    "successful": f"last = 'taskEnd' AND NOT {_UNCONFIRMED}",
-    "failed": f"last = 'taskError' AND NOT {_UNCONFIRMED}",
-    "stopped": f"last = 'taskAborted' AND NOT {_UNCONFIRMED}",
+    "successful": f"ended_by = 'taskEnd' AND NOT {_UNCONFIRMED}",
+    "failed": f"ended_by = 'taskError' AND NOT {_UNCONFIRMED}",
+    "stopped": f"ended_by = 'taskAborted' AND NOT {_UNCONFIRMED}",
 }
 
 

@@ -73,7 +73,7 @@ class Summary:
         prepared_at: When it was prepared; times are as `time_text` writes them.
         started_at: When it began to run, or None.
         ended_at: When it ended, or None.
-        last: The name of its last event, or None if there is none.
+        ended_by: The name of the event that ended it, or None.
     """
 
     record: TaskRecord
@@ -81,7 +81,7 @@ class Summary:
     prepared_at: str
     started_at: str | None
     ended_at: str | None
-    last: str | None
+    ended_by: str | None
 
 
 class Store:
@@ -177,7 +177,10 @@ class Store:
             ],
         )
         if events[-1].name in TERMINAL:
-            self.writer.execute("UPDATE tasks SET ended_at = ? WHERE id = ?", (events[-1].at, task_id))
+            self.writer.execute(
+                "UPDATE tasks SET ended_at = ?, ended_by = ? WHERE id = ?",
+                (events[-1].at, events[-1].name, task_id),
+            )
             self.waits.forget(task_id)
 
     def remove(self, task_ids: Sequence[str]) -> None:
@@ -232,12 +235,11 @@ class Store:
         return found[0] if found else None
 
     def _summaries(self, where: str, *values: str | int) -> list[Summary]:
-        at = "SELECT at FROM events WHERE task_id = id AND position = 1 AND events.name = 'taskStart'"
-        last = "SELECT name FROM events WHERE task_id = tasks.id ORDER BY position DESC LIMIT 1"
+        start = "SELECT at FROM events WHERE task_id = id AND position = 1 AND events.name = 'taskStart'"
         rows = self._db.execute(
             f"""SELECT {_SHORT_RECORD},
-                number, prepared_at, ({at}), ended_at, last
-                FROM (SELECT *, ({last}) AS last FROM tasks) {where}""",  # noqa: S608 (texts of these modules)
+                number, prepared_at, started_at, ended_at, ended_by
+                FROM (SELECT *, ({start}) AS started_at FROM tasks) {where}""",  # noqa: S608 (texts of these modules)
             values,
         )
         return [Summary(_task(row[:-5]), *row[-5:]) for row in rows]

@@ -156,13 +156,13 @@ class PageApi:
 
 
 def _told(summary: Summary) -> dict[str, Any]:
-    record, last = summary.record, summary.last
-    ended_by = last if summary.ended_at else None
+    record = summary.record
+    started = summary.started_at is not None
     return {
         "id": record.id,
         "name": record.display_name,
         "template": record.template,
-        "status": LoggedTask(record, started=last is not None, ended_by=ended_by).status,
+        "status": LoggedTask(record, started=started, ended_by=summary.ended_by).status,
         "preparedAt": summary.prepared_at,
         "startedAt": summary.started_at,
         "endedAt": summary.ended_at,
