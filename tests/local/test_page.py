@@ -201,6 +201,7 @@ def test_the_page_is_told_what_the_task_is(api: Api, browser: httpx.Client, go: 
     told = data(browser, url)
     assert told["status"] == "successful"
     assert told["endedAt"] >= told["startedAt"]
+    assert len(data(browser, start(api, "waits", None, name="x" * 1_000_000)[1])["name"]) == 1000
     lone_id, lone_url = start(api, "waits", None, name="\ud800")
     list(api.watch(lone_id))
     assert data(browser, lone_url)["name"] == "\ud800"

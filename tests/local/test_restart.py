@@ -628,6 +628,10 @@ INSERT INTO tasks (id, template, prepared_at, request, finalized_at) VALUES
      '{"name":"\\ud800 é","input":{"a":[null,"\\ud800"]},"priority":2,"requireAck":true}', '2026-01-01'),
     ('null', 't', '2026-01-01', '{"name":null,"input":null,"priority":5,"requireAck":false}', '2026-01-01');
 INSERT INTO tasks (id, template, prepared_at, protected) VALUES ('kept', 't', '2026-01-01', 1);
+INSERT INTO tasks (id, template, prepared_at, ended_at, protected) VALUES
+    ('over', 't', '2026-01-01', '2026-01-02', 1);
+INSERT INTO events (task_id, position, name, at, payload) VALUES
+    ('over', 1, 'taskAborted', '2026-01-02', '{"timestamp":"2026-01-02","taskId":"over","reason":null}');
 """
 
 
@@ -644,6 +648,9 @@ def test_what_was_accepted_in_an_earlier_format_is_as_it_was(db: Path, connect: 
         assert api.get("kept")["status"] == "idle"
         begun, null = server.started()
         assert (begun.priority, null.name, null.priority) == (8, None, 5)
+        listed = server.page_url.replace("/tasks", "/page/tasks")
+        [over] = httpx.get(f"{listed}&status=stopped", verify=False).json()["tasks"]
+        assert (over["id"], over["status"], over["endedAt"]) == ("over", "stopped", "2026-01-02")
 
 
 def test_a_stub_takes_up_what_waited_for_its_template(db: Path, connect: Connect) -> None:

@@ -32,7 +32,8 @@ Open = Callable[..., Page]
 expect.set_options(timeout=20_000)  # the machine may be busy
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is there, an event loop runs in this thread, and later tests have theirs.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:

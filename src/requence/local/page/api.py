@@ -29,6 +29,7 @@ __all__ = ["PageApi"]
 _KEEP_ALIVE_SECONDS = 15.0
 _LISTED_TASKS = 100
 _SEARCHED_CHARACTERS = 1000
+_NAME_CHARACTERS = 1000
 # What laying out a node costs, in the measure of `aside`.
 _BYTES_OF_A_NODE = 1024
 
@@ -160,7 +161,7 @@ def _told(summary: Summary) -> dict[str, Any]:
     started = summary.started_at is not None
     return {
         "id": record.id,
-        "name": record.display_name,
+        "name": record.display_name[:_NAME_CHARACTERS],
         "template": record.template,
         "status": LoggedTask(record, started=started, ended_by=summary.ended_by).status,
         "preparedAt": summary.prepared_at,

@@ -8,6 +8,7 @@ const OPEN_DEPTH = 2; // what lies deeper is folded at first
 const OPEN_ENTRIES = 20; // and so is what has more entries than this
 const PAGE = 100; // entries that are shown at once
 const LONG_TEXT = 1000; // characters of a text that are shown at first
+const MORE_TEXT = 100_000; // and how many more each time that is asked for
 
 /** Returns an element with the value and a button that copies it. `label` says what it is. */
 export function jsonView(value, label) {
@@ -40,21 +41,33 @@ function shown(value, depth) {
   if (value === null || typeof value === "boolean") return make("span", { class: "word" }, String(value));
   if (typeof value === "number") return make("span", { class: "number" }, String(value));
   if (value instanceof LargeNumber) return make("span", { class: "number" }, value.text);
-  if (typeof value === "string") return text(value);
+  if (typeof value === "string") return longText(value, JSON.stringify);
   if (value === undefined) return make("span", { class: "quiet" }, "nothing");
   return folding(value, depth);
 }
 
-function text(value) {
-  const element = make("span", { class: "text" }, JSON.stringify(value.slice(0, LONG_TEXT)));
-  if (value.length <= LONG_TEXT) return element;
-  const left = value.length - LONG_TEXT;
-  const more = make("button", { type: "button", class: "small" }, `${left.toLocaleString()} more characters`);
+/** An element with a text, of which more is shown when it is asked for; `written` is how a part of it is written. */
+export function longText(value, written = (part) => part) {
+  const element = make("span", { class: "text" });
+  const more = make("button", { type: "button", class: "small" });
+  let end = LONG_TEXT;
+  const show = () => {
+    if (isHalf(value.charCodeAt(end - 1))) end += 1;
+    element.textContent = written(value.slice(0, end));
+    more.textContent = `${(value.length - end).toLocaleString()} more characters`;
+    if (end >= value.length) more.remove();
+  };
   more.addEventListener("click", () => {
-    element.textContent = JSON.stringify(value);
-    more.remove();
+    end += MORE_TEXT;
+    show();
   });
-  return make("span", {}, element, " ", more);
+  show();
+  return end >= value.length ? element : make("span", {}, element, " ", more);
+}
+
+/** Whether it is the first half of a character of two. */
+function isHalf(code) {
+  return code >= 0xd800 && code < 0xdc00;
 }
 
 /** A field or an item: what it is called, and its value. */

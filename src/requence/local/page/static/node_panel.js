@@ -2,7 +2,7 @@
 
 import { make, setText } from "./dom.js";
 import { duration, STATES, time } from "./format.js";
-import { jsonView } from "./json_view.js";
+import { jsonView, longText } from "./json_view.js";
 import { inputOf, span, stateOf } from "./task_state.js";
 
 const KINDS = { service: "node", or: "any of (Or)", reference: "sub task" };
@@ -55,7 +55,7 @@ export class NodePanel {
     if (node?.error !== null && node?.error !== undefined) {
       yield {
         name: "error", of: node.error,
-        build: () => make("div", {}, make("h3", {}, "Error"), make("pre", { class: "problem" }, node.error)),
+        build: () => make("div", {}, make("h3", {}, "Error"), make("pre", { class: "problem" }, longText(node.error))),
       };
     }
     for (const [output, data] of node?.outputs ?? []) {
@@ -73,7 +73,7 @@ export class NodePanel {
     if (link) facts.push(["Task", make("a", { href: link }, "the page of the sub task")]);
     this.took = make("span");
     if (node) facts.push(["Took", this.took]);
-    if (node?.reason) facts.push(["Waits for", node.reason]);
+    if (node?.reason) facts.push(["Waits for", longText(node.reason)]);
     return make("dl", { class: "facts" }, facts.map(([name, told]) => make("div", {}, make("dt", {}, name), make("dd", {}, told))));
   }
 }

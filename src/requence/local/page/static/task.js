@@ -6,7 +6,7 @@ import { duration, statusLabel, time } from "./format.js";
 import { keepFollowing } from "./following.js";
 import { Graph, legend } from "./graph.js";
 import { parse } from "./json.js";
-import { jsonView } from "./json_view.js";
+import { jsonView, longText } from "./json_view.js";
 import { NodePanel } from "./node_panel.js";
 import * as server from "./server.js";
 import { apply, newTask } from "./task_state.js";
@@ -179,7 +179,7 @@ function showOutcome() {
   const value =
     task.endedBy === "taskEnd"
       ? jsonView(task.result, "the result")
-      : make("pre", { class: "problem" }, task.reason ?? "No reason was given.");
+      : make("pre", { class: "problem" }, longText(task.reason ?? "No reason was given."));
   showValue("outcome", value);
 }
 

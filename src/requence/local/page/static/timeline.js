@@ -18,9 +18,9 @@ export class Timeline {
   /** `nameOf` gives the name of a node for people; `onChoose` gets the key of a node. */
   constructor(holder, nameOf, onChoose) {
     Object.assign(this, { holder, nameOf, onChoose, chosen: null, rows: new Map(), marked: "" });
-    this.marks = make("div", { class: "marks", "aria-hidden": true });
+    this.marks = make("div", { class: "scale" });
     this.list = make("ol", { class: "bars" });
-    holder.append(this.marks, this.list);
+    holder.append(make("div", { class: "marks", "aria-hidden": true }, this.marks), this.list);
   }
 
   show(task, now) {
