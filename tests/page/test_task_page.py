@@ -496,6 +496,7 @@ def test_it_fits_a_phone(served: Served, open_page: Open) -> None:
     expect(page.locator("#status")).to_have_text("successful")
     page.locator("#graph .node").first.tap()
     expect(page.locator("#node")).to_contain_text("Output")
+    expect(page.locator("#node-title")).to_be_in_viewport()
     over = page.evaluate(
         """() => [...document.querySelectorAll("#graph .node, #graph .exit")].filter((it) =>
             it.querySelector("text").getBBox().width > it.querySelector("rect").getBBox().width - 20).length"""

@@ -2,7 +2,7 @@
 
 import * as server from "./server.js";
 
-const RETRY = 2000; // milliseconds
+const RETRY = 1000; // milliseconds
 
 /**
  * Begins, and returns what ends it. A browser has few connections to one server, so pages that nobody sees leave theirs

@@ -14,7 +14,7 @@ import { Timeline } from "./timeline.js";
 import { Updates } from "./updates.js";
 
 const TICK = 250; // milliseconds between two looks at what runs
-const RETRY = 2000;
+const RETRY = 1000;
 const REST = 4; // how many times as long as drawing took nothing is drawn after it
 const FINAL = { taskEnd: "successful", taskError: "failed", taskAborted: "stopped" };
 const OUTCOMES = { taskEnd: "Result", taskError: "Why it failed", taskAborted: "Why it was aborted" };
@@ -32,6 +32,7 @@ let about = null; // what the server tells beside the updates
 let clockAhead = -Infinity; // how much the server's clock is ahead of the browser's
 let asked = 0; // when the server was asked last
 let isBehind = false; // whether it was asked in vain
+let isGone = false; // whether there is no such task any more
 let chosen = null;
 let drawing = false;
 let wanted = false; // whether there is something new to be drawn
@@ -67,7 +68,8 @@ async function reload() {
   try {
     await load();
   } catch (error) {
-    isBehind = error.status !== 404;
+    isBehind = true;
+    isGone ||= error.status === 404;
     setText(byId("problem"), error.message);
     return;
   }
@@ -83,7 +85,9 @@ function choose(key) {
   timeline.choose(key);
   byId("only-node").disabled = false;
   if (byId("only-node").checked) updates.showOnly(key);
-  schedule();
+  panel.show(task, about.nodes.get(key), key, now());
+  const { top, bottom } = byId("node-title").getBoundingClientRect();
+  if (top > innerHeight || bottom < 0) byId("node").scrollIntoView({ block: "nearest" });
 }
 
 function received(update) {
@@ -100,6 +104,7 @@ function received(update) {
 }
 
 function connection(state) {
+  isGone ||= state === "gone";
   setText(byId("connection"), isOver() ? "" : CONNECTIONS[state]);
 }
 
@@ -224,6 +229,7 @@ async function begin() {
 
 /** Time goes on for what runs; and some things no update tells, or none that is followed. */
 function tick() {
+  if (isGone) return;
   const untold = !isOver() && about.endedAt === null && (document.hidden || !about.served);
   if ((untold || isBehind || UNTOLD.has(about.status)) && Date.now() - asked >= RETRY) reload();
   if (!isOver()) schedule();

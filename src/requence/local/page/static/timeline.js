@@ -13,6 +13,7 @@ const STEPS = [
 ];
 const MOST_MARKS = 6;
 const MARK_WIDTH = 52; // pixels that a mark with its text takes
+const LONG = 300; // rows, from which on those that are out of sight are not laid out
 
 export class Timeline {
   /** `nameOf` gives the name of a node for people; `onChoose` gets the key of a node. */
@@ -73,6 +74,7 @@ export class Timeline {
     );
     button.addEventListener("click", () => this.onChoose(key));
     this.list.append(make("li", {}, button));
+    this.list.classList.toggle("long", this.rows.size > LONG);
     const row = { button, track, time, label: "", seen: "" };
     this.rows.set(key, row);
     return row;
