@@ -28,7 +28,7 @@ __all__ = ["PageApi"]
 
 _KEEP_ALIVE_SECONDS = 15.0
 _LISTED_TASKS = 100
-_SEARCHED_CHARACTERS = 1000
+_SEARCHED_CHARACTERS = 1000  # SQLite takes no pattern of more than 50,000 bytes
 _NAME_CHARACTERS = 1000
 # What laying out a node costs, in the measure of `aside`.
 _BYTES_OF_A_NODE = 1024

@@ -18,9 +18,9 @@ _MOST_IN_COLUMN = 12  # further boxes go into the next column, so that a wide pl
 _SWEEPS = 6
 _BOX_HEIGHT = 1.0
 _LANE_HEIGHT = 0.35
-_MOST_LANES = (
-    50_000  # that lines pass, together; in a plan of thousands of boxes they run straight, across boxes
-)
+# That lines pass, all together. Where it would be more, as in plans of thousands of boxes, lines run straight, and
+# across boxes: each place is told, and drawn.
+_MOST_LANES = 100_000
 _LANE_WEIGHT = 1000.0  # against 1 for a box: lines run straight, and boxes make room
 
 

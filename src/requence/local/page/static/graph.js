@@ -39,7 +39,8 @@ export class Graph {
     const places = new Map(nodes.map((node) => [node.key, node]));
     this.lineLayer = draw("g", { "aria-hidden": true });
     this.boxLayer = draw("g");
-    this.svg = draw("svg", { role: "group", "aria-label": "Graph of nodes; the arrow keys go from one to the next" }, this.lineLayer, this.boxLayer);
+    const label = "Graph of nodes; the arrow keys go from one to the next";
+    this.svg = draw("svg", { role: "group", "aria-label": label }, this.lineLayer, this.boxLayer);
     for (const target of [...nodes, ...exits]) {
       for (const line of target.after) {
         const path = draw("path", { d: way(places.get(line.node), line.via, target) });

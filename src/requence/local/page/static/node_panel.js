@@ -74,7 +74,8 @@ export class NodePanel {
     this.took = make("span");
     if (node) facts.push(["Took", this.took]);
     if (node?.reason) facts.push(["Waits for", longText(node.reason)]);
-    return make("dl", { class: "facts" }, facts.map(([name, told]) => make("div", {}, make("dt", {}, name), make("dd", {}, told))));
+    const list = facts.map(([name, told]) => make("div", {}, make("dt", {}, name), make("dd", {}, told)));
+    return make("dl", { class: "facts" }, list);
   }
 }
 
@@ -102,5 +103,6 @@ function isSame(one, other) {
   if (!one || !other || typeof one !== "object" || typeof other !== "object") return false;
   if (Object.getPrototypeOf(one) !== Object.getPrototypeOf(other)) return false;
   const keys = Object.keys(one);
-  return keys.length === Object.keys(other).length && keys.every((key) => Object.hasOwn(other, key) && Object.is(one[key], other[key]));
+  if (keys.length !== Object.keys(other).length) return false;
+  return keys.every((key) => Object.hasOwn(other, key) && Object.is(one[key], other[key]));
 }

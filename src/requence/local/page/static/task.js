@@ -31,6 +31,7 @@ const task = newTask();
 let about = null; // what the server tells beside the updates
 let clockAhead = -Infinity; // how much the server's clock is ahead of the browser's
 let asked = 0; // when the server was asked last
+let [asks, heard] = [0, 0]; // how often it was, and which of these was answered last
 let isBehind = false; // whether it was asked in vain
 let isGone = false; // whether there is no such task any more
 let chosen = null;
@@ -54,7 +55,10 @@ function isOver() {
 
 async function load() {
   asked = Date.now();
+  const number = ++asks;
   const told = await server.task(about === null);
+  if (number < heard) return; // what was asked later is answered already
+  heard = number;
   clockAhead = Date.parse(told.now) - Date.now();
   if (about !== null && told.served && !about.served) location.reload(); // there is a plan now
   about = {
