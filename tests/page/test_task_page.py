@@ -15,7 +15,7 @@ from tests.local.api import Api
 from tests.page.conftest import Open
 from tests.page.nodes import be_seen, begin, box, expect_state, states, update_list
 
-from requence.local import LocalServer, NodeContext, TaskTemplate
+from requence.local import LocalServer, NodeContext, TaskTemplate, any_of
 
 Served = Callable[..., tuple[LocalServer, Api]]
 
@@ -154,6 +154,12 @@ def test_a_chosen_node_shows_what_went_in_and_what_came_out(served: Served, open
     def instead(ctx: NodeContext) -> Any:
         return ctx.input["error"]
 
+    @template.node(after=first)
+    def skips(ctx: NodeContext) -> None:
+        ctx.skip()
+
+    template.node("either", after=any_of(of_output, instead))(lambda ctx: ctx.input)
+
     @template.node(after=[of_output, instead])
     def both(ctx: NodeContext) -> Any:
         return sorted(ctx.input)
@@ -173,6 +179,11 @@ def test_a_chosen_node_shows_what_went_in_and_what_came_out(served: Served, open
     expect(panel).to_contain_text(re.compile(r"✕ failed.*Error.*the printer is out of paper", re.DOTALL))
     page.locator("#timeline").get_by_role("button", name="instead: done").click()
     expect(panel).to_contain_text(re.compile(r"Node: instead.*Input.*\"node\": \"breaks\"", re.DOTALL))
+    box(page, "skips").click()
+    expect(panel).to_contain_text("It has ended without an output.")
+    assert [row for row in update_list(page) if row.endswith(" nodeEnd any of")]  # not its id
+    box(page, "any of").click()
+    expect(panel).to_contain_text(re.compile(r"Kind\s*any of \(Or\).*Input.*Output", re.DOTALL))
     box(page, "both").click()
     expect(panel).to_contain_text(re.compile(r"\"of_output\": 4.*\"instead\": \"the printer", re.DOTALL))
     page.get_by_label("of the chosen node only").check()
@@ -525,6 +536,9 @@ def test_it_goes_on_when_the_server_comes_back(
     expect(page.locator("#status")).to_have_text("successful")
     positions = [int(row.split(" ")[0]) for row in update_list(page)]
     assert positions == list(range(1, len(positions) + 1))
+    # The attempt that was interrupted has ended where the next one began.
+    bars = page.locator("#timeline li").filter(has_text="second").locator(".bar")
+    assert [bar.get_attribute("class") for bar in bars.all()] == ["bar stopped", "bar done"]
 
 
 def test_a_task_that_is_removed_meanwhile(served: Served, open_page: Open, gates: Gates) -> None:

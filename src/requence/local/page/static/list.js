@@ -4,7 +4,7 @@ import { byId, make, setText } from "./dom.js";
 import { duration, statusLabel, time } from "./format.js";
 import * as server from "./server.js";
 
-const EVERY = 1500; // milliseconds between two looks
+const EVERY = 1500; // milliseconds between two looks, for each page that is asked for
 const TYPING = 200; // milliseconds that a search waits for the next letter
 
 let pages = 1; // how many times as many tasks as the server gives at once
@@ -31,7 +31,7 @@ async function refresh() {
     if (number !== asking) return;
     setText(byId("connection"), error.message);
   }
-  timer = setTimeout(() => (document.hidden ? null : refresh()), EVERY);
+  timer = setTimeout(() => (document.hidden ? null : refresh()), EVERY * pages);
 }
 
 async function load() {
