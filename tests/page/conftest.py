@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.local.api import Api
 
-from requence.local import LocalServer
+from requence.local import LocalServer, NodeContext
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = [
@@ -28,6 +29,7 @@ _OPTIONS = [
 ]
 
 Open = Callable[..., Page]
+Served = Callable[..., tuple[LocalServer, Api]]
 
 expect.set_options(timeout=20_000)  # the machine may be busy
 
@@ -82,7 +84,7 @@ def _note_request(problems: list[str], host: str, url: str) -> None:
 
 
 @pytest.fixture
-def served() -> Iterator[Callable[..., tuple[LocalServer, Api]]]:
+def served() -> Iterator[Served]:
     """Starts servers with these templates, and stops them after the test; gives a client for each, too."""
     with ExitStack() as stack:
 
@@ -96,3 +98,28 @@ def served() -> Iterator[Callable[..., tuple[LocalServer, Api]]]:
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
     return tmp_path / "tasks.db"
+
+
+class Gates:
+    """Handlers that end when the test says so."""
+
+    def __init__(self) -> None:
+        self._gates: dict[str, threading.Event] = {}
+
+    def handler(self, name: str, result: Any = None) -> Callable[[NodeContext], Any]:
+        gate = self._gates[name] = threading.Event()
+
+        def handle(ctx: NodeContext) -> Any:
+            while not (gate.wait(0.05) or ctx.terminated.is_set()):
+                pass
+            return result
+
+        return handle
+
+    def open(self, name: str) -> None:
+        self._gates[name].set()
+
+
+@pytest.fixture
+def gates() -> Gates:
+    return Gates()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from playwright.sync_api import expect
 from tests.local.api import Api
-from tests.page.conftest import Open
+from tests.page.conftest import Open, Served
 from tests.page.nodes import begin
 
 from requence.local import LocalServer, TaskTemplate
-
-Served = Callable[..., tuple[LocalServer, Api]]
 
 EVIL = "<img src=x onerror=alert(1)> & \u202e"
 
