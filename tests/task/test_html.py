@@ -142,9 +142,33 @@ def deep() -> Any:
     return value
 
 
+class Awkward:
+    """Fails whatever it is asked, as a part of the class of a decoded result or of an input may."""
+
+    def fail(self, *_: object) -> NoReturn:
+        raise RuntimeError(ATTACK)
+
+    __len__ = __iter__ = __bool__ = __contains__ = isprintable = replace = fail
+
+
+class AwkwardText(Awkward, str): ...
+
+
+class AwkwardRepr(Awkward):
+    __repr__ = __str__ = Awkward.fail
+
+
+class AwkwardList(Awkward, list[int]): ...
+
+
+class AwkwardObject(Awkward, dict[str, int]): ...
+
+
+AWKWARD: list[object] = [AwkwardText("x" * 200), AwkwardList([1]), AwkwardObject(a=1), AwkwardRepr()]
 ODD = [*everything(deep(), "x").values(), *everything(10**5000, 7).values(), *everything(None, None).values()]
 STYLES = {
     "opacity:.7",
+    "overflow-wrap:anywhere",
     "margin:.2em 0 .2em 1em;max-height:24em;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere",
 }
 
@@ -191,6 +215,22 @@ def test_large_data_is_folded_and_cut(name: str, values: dict[str, object]) -> N
 def test_odd_data_is_no_obstacle() -> None:
     for value in ODD:
         check(Page(value))
+
+
+@pytest.mark.parametrize("value", AWKWARD, ids=lambda it: type(it).__name__)
+def test_objects_of_the_users_own_may_fail(value: object) -> None:
+    """Jupyter would show our traceback."""
+    for holder in (value, [value], {"a": value}):
+        for shown in (result().with_result(holder), TaskItem(1, holder, None, ValueError("no"), None)):
+            check(Page(shown))
+            assert len(repr(shown)) < 200
+
+
+def test_what_is_said_in_several_lines_keeps_them() -> None:
+    page = Page(update("taskError", reason="Traceback:\n  line 7\nKeyError"))
+    check(page)
+    assert page.text.endswith("reason:Traceback:\n  line 7\nKeyError")
+    assert "<pre" in page.html
 
 
 def test_what_a_result_shows() -> None:

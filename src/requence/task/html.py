@@ -35,6 +35,7 @@ _NODES = 25
 _ERROR = 1_000
 _FIELDS = 10  # of an update
 
+_BOX = "overflow-wrap:anywhere"  # else a long word, such as a path, makes the page wider
 _QUIET = "opacity:.7"
 _PRE = "margin:.2em 0 .2em 1em;max-height:24em;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere"
 
@@ -142,9 +143,12 @@ def _data(name: str, value: object, most: int = _MAIN) -> str:
 
 
 def _said(name: str, value: object) -> str:
-    """Returns what is said to people, such as an error, which is never folded."""
-    text = value if isinstance(value, str) else brief(value, _ERROR)
-    return f"<div>{_text(word(name, 60))}: <strong>{_text(shortened(text, _ERROR))}</strong></div>"
+    """Returns what is said to people, such as an error, which is never folded and keeps its lines."""
+    text = shortened(value if isinstance(value, str) else brief(value, _ERROR), _ERROR)
+    title, said = _text(word(name, 60)), f"<strong>{_text(text)}</strong>"
+    if "\n" in text:
+        return f'<div>{title}:<pre style="{_PRE}">{said}</pre></div>'
+    return f"<div>{title}: {said}</div>"
 
 
 def _quiet(text: str) -> str:
@@ -152,7 +156,7 @@ def _quiet(text: str) -> str:
 
 
 def _box(*parts: str) -> str:
-    return f"<div>{''.join(parts)}</div>"
+    return f'<div style="{_BOX}">{"".join(parts)}</div>'
 
 
 def _text(text: str) -> str:

@@ -34,14 +34,18 @@ class Outline(NamedTuple):
 
 
 def in_words(value: object) -> str:
-    """Returns what kind of value it is, and how large."""
-    if isinstance(value, str):
-        return _counted(len(value), "character")
-    if isinstance(value, Mapping):
-        return _counted(len(cast("Mapping[object, object]", value)), "entry", "entries")
-    if isinstance(value, list | tuple):
-        return _counted(len(cast("list[object]", value)), "item")
-    return type(value).__name__
+    """Returns what kind of value it is, and how large. Never fails, whatever a user's own object does."""
+    kind = type(value).__name__
+    try:
+        if isinstance(value, str):
+            return _counted(len(value), "character")
+        if isinstance(value, Mapping):
+            return _counted(len(cast("Mapping[object, object]", value)), "entry", "entries")
+        if isinstance(value, list | tuple):
+            return _counted(len(cast("list[object]", value)), "item")
+    except Exception:  # a decoded result may be of any class
+        return kind
+    return kind
 
 
 def outline(value: object, most: int) -> Outline:
@@ -50,13 +54,13 @@ def outline(value: object, most: int) -> Outline:
     A text is shown as it is, everything else like Python writes it, with an indented line for each item. Of each
     container there are at most 50 items. Never fails, whatever the objects in it do.
     """
-    if isinstance(value, str):
-        text = printable(str.__getitem__(value, slice(most)).replace("\r\n", "\n"), keep=KEPT)
-        rest = max(len(value) - most, 0)
-        return Outline(text[:most], f"{_counted(rest, 'character')} more" if rest else "")
     lines = list[str]()
     room = most
     try:
+        if isinstance(value, str):
+            text = printable(str.__getitem__(value, slice(most)).replace("\r\n", "\n"), keep=KEPT)
+            rest = max(str.__len__(value) - most, 0)
+            return Outline(text[:most], f"{_counted(rest, 'character')} more" if rest else "")
         for line in _lines(value, "", "", _LEVELS):
             if len(line) > room:
                 lines.append(f"{line[:room]}…")
