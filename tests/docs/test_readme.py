@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
+import re
+from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.docs.snippets import Snippet, project_files, python_snippets
+from tests.docs.snippets import Snippet, blocks, project_files, python_snippets
 
 from requence import Client
 from requence._settings import SETTINGS
 from requence.local import LocalServer
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 SNIPPETS = [snippet for document in DOCUMENTS for snippet in python_snippets(document)]
+
+# What a page may quote of the notebook, which has a test of its own.
+NOTEBOOK = json.loads((ROOT / "examples" / "notebook.ipynb").read_text("utf-8"))
+CELLS = {"".join(cell["source"]).strip() for cell in NOTEBOOK["cells"]}
+
+MARKS = {"python", "py", "html", "console", "http", "json", "yaml"}
+LIKE_PYTHON = re.compile(
+    r"^\s*(?:from|import|def|class|async|await|with|for) \w.*[\w:]$|\bTask\(", re.MULTILINE
+)
+
+
+def name(document: Path) -> str:
+    """The path of a page in docs/; README.md has none."""
+    return document.relative_to(DOCS).as_posix() if DOCS in document.parents else document.name
 
 
 @pytest.mark.usefixtures("as_at_the_beginning")
@@ -25,16 +43,27 @@ def test_a_block_runs(snippet: Snippet, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_files_of_all_pages_are_run_by_a_test() -> None:
-    """Those marked as `py` do not run by themselves; each of these pages has a test in this folder."""
-    with_files = [document for document in DOCUMENTS if project_files(document)]
-    assert [document.relative_to(ROOT / "docs").as_posix() for document in with_files] == [
-        "quickstart.md",
-        "recipes/batch.md",
-        "recipes/browser.md",
-        "recipes/cron.md",
-        "testing.md",
-        "typed-starts.md",
-    ]
+    """Those marked as `py` do not run by themselves; each of these files is in a test in this folder."""
+    files = {name(page): list(project_files(page)) for page in DOCUMENTS}
+    assert {page: names for page, names in files.items() if names} == {
+        "quickstart.md": ["templates.py", "hello.py", "test_hello.py"],
+        "recipes/batch.md": ["batch.py", "make_lines.py"],
+        "recipes/browser.md": ["relay.py", "page.html"],
+        "recipes/cron.md": ["nightly.py"],
+        "testing.md": ["billing.py", "test_billing.py", "conftest.py", "templates.py", "test_templates.py"],
+        "typed-starts.md": ["templates.py", "shop.py"],
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_no_block_hides_from_the_tests(document: Path) -> None:
+    """By another mark for Python or by none, by being indented only, or as a file without a name."""
+    for block in blocks(document.read_text("utf-8")):
+        where = f"{name(document)}:{block.line}"
+        assert block.language in {*MARKS, "", None}, where
+        assert block.language or not LIKE_PYTHON.search(block.text), where
+        if block.language in ("py", "html"):
+            assert block.file_name or block.text.strip() in CELLS, where
 
 
 def test_the_readme_prints_what_it_promises(server: LocalServer) -> None:
