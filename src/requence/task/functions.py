@@ -18,7 +18,7 @@ def get_task(task_id: str, access_token: str | None = None, *, client: Client | 
     """Reads a task as it is now, without following it.
 
     ```python
-    status, context = get_task("9f1c…")
+    status, context = get_task(task_id)
     ```
 
     Args:
@@ -89,7 +89,7 @@ def recreate_task(
     The service is asked for the task, which this waits for; the new one is then started like any other.
 
     ```python
-    print(recreate_task("9f1c…").sync.result.result)
+    print(recreate_task(task_id).sync.result.result)
     ```
 
     Files and streams in the input are referred to, not sent again, so they have to be there still.
