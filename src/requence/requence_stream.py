@@ -1,4 +1,4 @@
-"""The name under which the published client has `RequenceStream`: the same class as in `requence.files`."""
+"""The name under which the published SDK has `RequenceStream`: the same class as in `requence.files`."""
 
 from requence.files import RequenceStream
 

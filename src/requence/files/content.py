@@ -109,7 +109,7 @@ class Content(Referring, ABC):
                 file.write(piece)
         return target
 
-    # The names of the published client.
+    # The names of the published SDK.
 
     def blob(self) -> bytes:
         """The same as `read`."""

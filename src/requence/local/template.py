@@ -113,8 +113,8 @@ class TaskTemplate:
     def subtask(self, alias: str, template: TaskTemplate, /, *, after: After | None = None) -> Subtask:
         """Adds a node that runs a task of another template and waits for its end.
 
-        What arrives at the node is the input of the sub task; its result is the node's data, at the output that
-        has the name of the exit that the sub task ended at. A sub task that fails or is aborted makes the node
+        What arrives at the node is the input of the sub-task; its result is the node's data, at the output that
+        has the name of the exit that the sub-task ended at. A sub-task that fails or is aborted makes the node
         fail, and aborting the task aborts it, too.
 
         Args:
@@ -175,7 +175,7 @@ class TaskTemplate:
         """Returns the plan as it is now; nodes that are added later do not change it.
 
         Raises:
-            ConfigurationError: There are no nodes, something follows an exit that a sub task does not have, or sub
+            ConfigurationError: There are no nodes, something follows an exit that a sub-task does not have, or sub
                 tasks are nested too deeply.
         """
         if not self._nodes:

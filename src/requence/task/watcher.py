@@ -178,7 +178,7 @@ class SyncWatcher:
         return Items(self._opening)
 
     def __call__(self) -> Self:
-        """Returns itself: the published client has `watcher.sync()`."""
+        """Returns itself: the published SDK has `watcher.sync()`."""
         return self
 
     def __repr__(self) -> str:
