@@ -180,6 +180,7 @@ def check(page: Page) -> None:
         assert attributes == () or (attributes[0][0] == "style" and attributes[0][1] in STYLES)
         assert len(attributes) < 2
     page.html.encode()
+    assert page.html.startswith('<div style="overflow-wrap:anywhere">')  # no word makes the notebook wider
     assert all(char.isprintable() or char in KEPT for char in page.html)
     assert KEY not in page.html
     assert len(page.text) <= MOST_TEXT
