@@ -22,7 +22,7 @@ SNIPPETS = [snippet for document in DOCUMENTS for snippet in python_snippets(doc
 
 # What a page may quote of the notebook, which has a test of its own.
 NOTEBOOK = json.loads((ROOT / "examples" / "notebook.ipynb").read_text("utf-8"))
-CELLS = {"".join(cell["source"]).strip() for cell in NOTEBOOK["cells"]}
+CELLS = {"".join(cell["source"]).strip() for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"}
 
 MARKS = {"python", "py", "html", "console", "http", "json", "yaml"}
 LIKE_PYTHON = re.compile(

@@ -125,3 +125,8 @@ def test_a_page_that_loads_something_from_elsewhere_is_found() -> None:
     ]
     assert HOOKS["loaded_from_elsewhere"](kept) == []
     assert len(HOOKS["loaded_from_elsewhere"](kept + "".join(loaded))) == len(loaded)
+
+
+def test_the_style_of_the_site_loads_nothing() -> None:
+    for style in CONFIG["extra_css"]:
+        assert not re.search(r"@import|url\(", (DOCS / style).read_text("utf-8"))
