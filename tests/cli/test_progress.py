@@ -14,11 +14,10 @@ from rich.console import Console
 from tests.cli.command import CONTROL
 
 from requence.cli.lines import seconds_text
-from requence.cli.live import LiveTree
 from requence.cli.output import say
 from requence.cli.printable import brief, json_line, json_text, one_line, printable
 from requence.cli.progress import Progress, State, after, seconds_between
-from requence.cli.tree import console_for, draw
+from requence.cli.tree import LiveTree, console_for, draw
 from requence.task import Context, TaskRef, Update
 from requence.task.reading import read_update
 

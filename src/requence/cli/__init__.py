@@ -27,6 +27,16 @@ def main() -> None:
         app(prog_name="requence")
     except KeyboardInterrupt:  # before any command could deal with it
         raise SystemExit(130) from None
+    except ImportError as error:  # a part is missing, or is that of another version
+        from requence.cli.installation import tell_what_is_broken
+
+        tell_what_is_broken(error, as_json="--json" in sys.argv)
+        raise SystemExit(1) from None
+    except OSError as error:  # what is not written by a command: the help, the version
+        from requence.cli.output import say_unwritten
+
+        say_unwritten(error)
+        raise SystemExit(1) from None
 
 
 def _write_what_can_be_written() -> None:

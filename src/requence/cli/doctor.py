@@ -43,11 +43,12 @@ def doctor(as_json: AsJson = False) -> None:
 
 def _checks() -> Iterator[Check]:
     yield from installation_checks()
-    from requence._client import default_client  # here: the checks above are for where the rest may not work
-
     try:
+        # Here: the checks above are for where the rest may not work.
+        from requence._client import default_client
+
         client = default_client()
-    except RequenceError as error:
+    except (RequenceError, ImportError) as error:
         yield _failed("settings", error)
         yield from _skipped("token", "proxy", "certificates", "service", because="the settings are of no use")
         return
@@ -79,11 +80,11 @@ def _certificates(client: Client) -> Check:
 
 
 def _way_to_the_service(client: Client) -> Iterator[Check]:
-    from requence._transport.credentials import located_access_token
-
     try:
+        from requence._transport.credentials import located_access_token
+
         source, token = located_access_token(None, client)
-    except RequenceError as error:
+    except (RequenceError, ImportError) as error:
         yield _failed("token", error)
         yield from _skipped("proxy", "service", because="there is no usable access token")
         return
@@ -133,11 +134,13 @@ def _service(token: AccessToken) -> Check:
 def _checked(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except RequenceError as error:
+    except (RequenceError, ImportError) as error:
         return _failed(name, error)
 
 
-def _failed(name: str, error: RequenceError) -> Check:
+def _failed(name: str, error: RequenceError | ImportError) -> Check:
+    if isinstance(error, ImportError):
+        return Check(name, Verdict.FAIL, f"it cannot be imported: {error}", None, Status.REFUSED)
     return Check(name, Verdict.FAIL, error.message, error.hint, status_of(error))
 
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from types import FrameType
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import typer
 
+from requence.cli.interruption import Interruption, interruptible
 from requence.cli.lines import node_errors, update_line
 from requence.cli.output import error_as_json, put, put_json, put_json_line, say, say_error, say_unwritten
 from requence.cli.status import Status, status_of
-from requence.exceptions import RequenceError, TaskAbortedError, TaskFailedError
+from requence.exceptions import RequenceError, TaskAbortedError, TaskFailedError, TaskWaitTimeout
 from requence.task import Task, TaskRef, TaskResult, Update, flush
 
 __all__ = ["follow", "tell_update", "wait_for_end"]
 
-_TERMINATED = 128 + 15  # as shells tell SIGTERM
 _LAST_WAIT = 5.0  # seconds, for the answer to a start when it is interrupted
+_UNSAID = 0.5  # seconds of these that pass without a word
+_GLANCE = 0.1  # seconds until it is seen that somebody asks for haste
 
 
 def follow(begin: Callable[[], Task], *, watch: bool, as_json: bool) -> NoReturn:
@@ -38,13 +37,14 @@ def follow(begin: Callable[[], Task], *, watch: bool, as_json: bool) -> NoReturn
         RequenceError: The task was not started.
     """
     task: Task | None = None
-    try:
-        with _terminated_in_order():
+    with interruptible() as interruption:
+        try:
             task = begin()
             ref = task.sync.ref()
-            raise typer.Exit(_followed(task, ref, watch=watch, as_json=as_json))
-    except KeyboardInterrupt as asked:
-        raise typer.Exit(_tell_interruption(task, asked, as_json=as_json)) from None
+            status: int = _followed(task, ref, watch=watch, as_json=as_json)
+        except KeyboardInterrupt:
+            status = _tell_interruption(task, interruption, as_json=as_json)
+    raise typer.Exit(status)
 
 
 def wait_for_end(task: Task, ref: TaskRef, *, as_json: bool) -> NoReturn:
@@ -54,13 +54,14 @@ def wait_for_end(task: Task, ref: TaskRef, *, as_json: bool) -> NoReturn:
         typer.Exit: Always, with the status.
         RequenceError: The end cannot be learnt.
     """
-    try:
-        with _terminated_in_order():
+    with interruptible() as interruption:
+        try:
             if not as_json:
                 say(f"Waiting for the end of task {ref.task_id}")
-            raise typer.Exit(_tell_end(task, ref, as_json=as_json))
-    except KeyboardInterrupt as asked:
-        raise typer.Exit(_tell_interruption(task, asked, as_json=as_json)) from None
+            status: int = _tell_end(task, ref, as_json=as_json)
+        except KeyboardInterrupt:
+            status = _tell_interruption(task, interruption, as_json=as_json)
+    raise typer.Exit(status)
 
 
 def tell_update(update: Update) -> None:
@@ -85,16 +86,7 @@ def _followed(task: Task, ref: TaskRef, *, watch: bool, as_json: bool) -> Status
     except BrokenPipeError:
         raise
     except RequenceError as error:
-        if as_json:
-            put_json_line("error", **error_as_json(error, Status.NOT_KNOWN))
-        else:
-            say_error(error.message, error.hint)
-            if getattr(error, "result", None) is None:
-                _tell_how_to_go_on("The task was started, and may still run", ref)
-            else:
-                say(
-                    f"The task has succeeded; see what there is of it: requence get {shlex.quote(ref.task_id)}"
-                )
+        _tell_what_became_unknown(error, ref, as_json=as_json)
         return Status.NOT_KNOWN
     except (OSError, RecursionError) as error:
         say_unwritten(error)
@@ -102,12 +94,27 @@ def _followed(task: Task, ref: TaskRef, *, watch: bool, as_json: bool) -> Status
         return Status.NOT_KNOWN
 
 
+def _tell_what_became_unknown(error: RequenceError, ref: TaskRef, *, as_json: bool) -> None:
+    if as_json:
+        try:
+            put_json_line("error", **error_as_json(error, Status.NOT_KNOWN))
+        except BrokenPipeError:
+            raise
+        except OSError as unwritten:
+            say_unwritten(unwritten)
+        return
+    say_error(error.message, error.hint)
+    if getattr(error, "result", None) is None:
+        _tell_how_to_go_on("The task was started, and may still run", ref)
+    else:
+        say(f"The task has succeeded; see what there is of it: requence get {shlex.quote(ref.task_id)}")
+
+
 def _show_updates(task: Task, ref: TaskRef, *, as_json: bool) -> None:
     if as_json:
         _each(task.sync.updates, tell_update)
         return
-    from requence.cli.live import LiveTree  # here, as below, since Rich takes its time
-    from requence.cli.tree import console_for
+    from requence.cli.tree import LiveTree, console_for  # here, since Rich takes its time
 
     console = console_for(sys.stderr)
     if console is None:
@@ -174,35 +181,51 @@ def _sent(result: TaskResult[Any]) -> Any:
     return result.to_dict()["result"]
 
 
-def _tell_interruption(task: Task | None, asked: KeyboardInterrupt, *, as_json: bool) -> int:
+def _tell_interruption(task: Task | None, interruption: Interruption, *, as_json: bool) -> int:
     """Says that the task goes on: Ctrl-C ends the command and nothing else. Returns the status for it."""
-    status = _TERMINATED if isinstance(asked, _Terminated) else Status.INTERRUPTED
-    ref, problem = (None, None) if task is None else _what_was_started(task)
-    if as_json:
-        put_json_line(
-            "interrupted",
-            task_id=None if ref is None else ref.task_id,
-            task_url=None if ref is None else ref.task_url,
-        )
-    elif ref is not None:
-        _tell_how_to_go_on("Interrupted: the task goes on", ref)
-    elif task is None:
-        say("Interrupted: nothing was started")
-    elif problem is None or status_of(problem) is Status.NOT_KNOWN:
-        say("Interrupted while the task was being started: whether it runs is not known")
-    else:
-        say_error(problem.message, problem.hint)
-    return status
+    ref, problem = (None, None) if task is None else _what_was_started(task, interruption, as_json=as_json)
+    try:
+        if as_json:
+            put_json_line(
+                "interrupted",
+                task_id=None if ref is None else ref.task_id,
+                task_url=None if ref is None else ref.task_url,
+            )
+        elif ref is not None:
+            _tell_how_to_go_on("Interrupted: the task goes on", ref)
+        elif task is None:
+            say("Interrupted: nothing was started")
+        elif problem is None or status_of(problem) is Status.NOT_KNOWN:
+            say("Interrupted while the task was being started: whether it runs is not known")
+        else:
+            say_error(problem.message, problem.hint)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        say_unwritten(error)
+    return interruption.status
 
 
-def _what_was_started(task: Task) -> tuple[TaskRef | None, RequenceError | None]:
-    """Returns the task if its start is confirmed, or why it was not started, if that is known."""
-    if task.known_id is None:
-        # It was sent, or will be at the end of the process; mostly the answer is near.
-        for unstarted, error in flush(_LAST_WAIT):
-            if unstarted is task:
-                return None, error
-    return (None if task.known_id is None else task.sync.ref()), None
+def _what_was_started(
+    task: Task, interruption: Interruption, *, as_json: bool
+) -> tuple[TaskRef | None, RequenceError | None]:
+    """Returns the task if its start is confirmed, or why it was not started, if that is known.
+
+    The start was sent, or will be at the end of the process; mostly the answer is near.
+    """
+    begin, is_said = time.monotonic(), as_json
+    while True:
+        problem = next((error for unstarted, error in flush(_GLANCE) if unstarted is task), None)
+        waited = time.monotonic() - begin
+        if (
+            task.known_id is not None
+            or not isinstance(problem, TaskWaitTimeout)  # it is decided
+            or waited > (_UNSAID if interruption.is_urgent else _LAST_WAIT)
+        ):
+            return (None if task.known_id is None else task.sync.ref()), problem
+        if waited > _UNSAID and not is_said:
+            is_said = True
+            say("Interrupted: the service has not answered the start yet; Ctrl-C once more waits no longer")
 
 
 def _tell_how_to_go_on(what: str, ref: TaskRef) -> None:
@@ -212,24 +235,3 @@ def _tell_how_to_go_on(what: str, ref: TaskRef) -> None:
     task_id = shlex.quote(ref.task_id)  # the service has made it up, and somebody will paste it into a shell
     say(f"  wait for its end:  requence get {task_id} --wait")
     say(f"  stop it:           requence abort {task_id}")
-
-
-class _Terminated(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM: the same as Ctrl-C but for the status."""
-
-
-@contextmanager
-def _terminated_in_order() -> Generator[None]:
-    """Lets SIGTERM end the command as Ctrl-C does, by way of all that puts the terminal in order."""
-    if threading.current_thread() is not threading.main_thread():  # where signals are not to be had
-        yield
-        return
-
-    def leave(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from requence._version import __version__
 from requence.cli.check import Check, Verdict
+from requence.cli.printable import json_line, one_line
 from requence.cli.status import Status
 
-__all__ = ["installation_checks"]
+__all__ = ["installation_checks", "tell_what_is_broken"]
 
 _NEEDED = ("aiohttp", "attrs", "httpx", "msgspec")
 _FOR_EXTRAS = ("typer", "rich", "jsonschema", "starlette", "uvicorn")
@@ -42,6 +43,19 @@ def installation_checks() -> Iterator[Check]:
     yield _dependencies()
     yield _one_installation()
     yield _scripts()
+
+
+def tell_what_is_broken(error: ImportError, *, as_json: bool) -> None:
+    """Says why the rest of this package cannot be imported: nothing else of it is needed here."""
+    failed = [check for check in installation_checks() if check.verdict is Verdict.FAIL]
+    message = "; ".join([f"This installation does not work: {error}", *(check.says for check in failed)])
+    hint = failed[0].hint if failed else _REINSTALL
+    if as_json:
+        fields = {"error": type(error).__name__, "message": message, "hint": hint}
+        told = {"kind": "error", **fields, "task_id": None, "task_url": None}
+        sys.stdout.write(json_line({**told, "exit_status": int(Status.REFUSED)}) + "\n")
+    else:
+        sys.stderr.write(f"requence: {one_line(message)}\nhint: {hint}\n")
 
 
 def _package_folder() -> Path:
@@ -73,7 +87,7 @@ def _version(distribution: str) -> str | None:
 
 def _one_installation() -> Check:
     """Says whether this package is all there is of its name: the earlier client uses the same."""
-    problems = [*_other_distributions(), *_leftovers(_package_folder()), *_shadows(Path.cwd())]
+    problems = [*_other_distributions(), *_leftovers(_package_folder()), *_shadows_here()]
     if problems:
         return Check("installation", Verdict.FAIL, "; ".join(problems), _REINSTALL, Status.REFUSED)
     return Check("installation", Verdict.OK, "nothing of the earlier client, and nothing else of this name")
@@ -103,6 +117,14 @@ def _leftovers(folder: Path) -> Iterator[str]:
     left = [name for name in _EARLIER if (folder / name).exists()]
     if left:
         yield f"files of the earlier client are left in {folder}: {', '.join(left)}"
+
+
+def _shadows_here() -> Iterator[str]:
+    try:
+        directory = Path.cwd()
+    except OSError:  # somebody has deleted it, so there is nothing in it
+        return
+    yield from _shadows(directory)
 
 
 def _shadows(directory: Path) -> Iterator[str]:

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from requence.exceptions import (
-    AckFailedError,
-    ConfigurationError,
-    RequenceError,
-    RequenceUnreachableException,
-    StartUncertainError,
-    TaskAbortedError,
-    TaskFailedError,
-    TaskWaitTimeout,
-    UsageError,
-)
+if TYPE_CHECKING:
+    from requence.exceptions import RequenceError
 
 __all__ = ["STATUSES", "Status", "status_of"]
 
@@ -35,8 +27,8 @@ class Status(IntEnum):
 
 STATUSES: dict[Status, str] = {
     Status.SUCCESS: "all went well",
-    Status.REFUSED: "the service or this command has refused",
-    Status.USAGE: "a wrong option, input, setting or access token",
+    Status.REFUSED: "the service or this command has refused; also a token that the service does not accept",
+    Status.USAGE: "a wrong option, input or setting, or no usable access token",
     Status.TASK_FAILED: "the task failed",
     Status.TASK_ABORTED: "the task was aborted",
     Status.NOT_KNOWN: "the task was started, or may have been, and what became of it is not known",
@@ -49,6 +41,19 @@ STATUSES: dict[Status, str] = {
 
 def status_of(error: RequenceError) -> Status:
     """Returns the status with which a command ends that has met this error."""
+    # Here: the statuses are also for installations in which these are not what they should be.
+    from requence.exceptions import (
+        AckFailedError,
+        ConfigurationError,
+        RequenceError,
+        RequenceUnreachableException,
+        StartUncertainError,
+        TaskAbortedError,
+        TaskFailedError,
+        TaskWaitTimeout,
+        UsageError,
+    )
+
     match error:
         case AckFailedError(failure=RequenceError() as failure):
             return status_of(failure)

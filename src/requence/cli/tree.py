@@ -1,22 +1,29 @@
-"""Draws how far a task is, as a tree of its nodes. Nothing that a task says can change how it is drawn."""
+"""Draws how far a task is, as a tree of its nodes, anew in its place while the task runs.
+
+Nothing that a task says can change how it is drawn.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Self, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
 from requence.cli.lines import seconds_text
 from requence.cli.printable import one_line
-from requence.cli.progress import NodeProgress, Progress, State, seconds_between
+from requence.cli.progress import NodeProgress, Progress, State, after, seconds_between
+from requence.task import TaskRef, Update
 
-__all__ = ["console_for", "draw"]
+__all__ = ["LiveTree", "console_for", "draw"]
 
 _STYLES = {
     State.RUNNING: "cyan",
@@ -30,6 +37,8 @@ _ASCII_SIGNS = {State.DEFERRED: "~", State.DONE: "+", State.FAILED: "x", State.S
 _TURNING, _ASCII_TURNING = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _TURNS_PER_SECOND = 8
 _LONGEST_LABEL = 40
+_DRAWINGS_PER_SECOND = 8
+_LEFT = 2  # lines that are kept free below the tree
 _ENDED = (State.DONE, State.STOPPED)
 
 
@@ -42,6 +51,62 @@ def console_for(stream: TextIO | None) -> Console | None:
     if not drawable or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
         return None
     return Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
+
+
+class LiveTree:
+    """The tree of one task on a terminal.
+
+    ```python
+    with LiveTree(console, task.sync.ref()) as tree:
+        for update in task.sync.updates:
+            tree.show(update)
+    ```
+
+    What is written to standard error meanwhile appears above it.
+    """
+
+    def __init__(self, console: Console, ref: TaskRef) -> None:
+        """Prepares to draw.
+
+        Args:
+            console: The terminal.
+            ref: The task.
+        """
+        self._console = console
+        self._title = f"{ref.task_template or 'task'}  {ref.task_id}"
+        self._progress = Progress(ref.task_id)
+        self._came = time.monotonic()
+        self._is_over = False
+        self._live = Live(
+            console=console,
+            get_renderable=self._drawn,
+            refresh_per_second=_DRAWINGS_PER_SECOND,
+            redirect_stdout=False,
+            vertical_overflow="crop",
+        )
+
+    def show(self, update: Update) -> None:
+        """Takes an update; it is seen with the next drawing."""
+        # Replaced as a whole, so that the thread that draws sees one moment of the task.
+        self._progress, self._came = after(self._progress, update), time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True  # so that the last drawing has all nodes
+        with suppress(OSError):  # the terminal has gone, which says nothing of the task
+            self._live.stop()
+
+    def _drawn(self) -> Tree:
+        progress, since = self._progress, time.monotonic() - self._came
+        if self._is_over and progress.state is not State.RUNNING:
+            since = 0.0
+        height = None if self._is_over else self._console.size.height - _LEFT
+        return draw(
+            progress, self._title, since=since, height=height, encoding=self._console.encoding or "ascii"
+        )
 
 
 @dataclass(frozen=True, slots=True)
