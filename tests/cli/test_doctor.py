@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +179,44 @@ def test_an_installation_that_is_mixed_with_the_earlier_client(
     assert f"files of the earlier client are left in {ours}: wire_codec.py, transformer/__init__.py" in says
     assert f"scripts in {tmp_path} import {tmp_path / 'requence.py'} instead of the package requence" in says
     assert "hint: make an environment of its own for each" in requence("doctor").stdout
+
+
+# Modules of the earlier client in the place of ours: they lack what ours have.
+OVERWRITTEN = """
+import sys, types, requence
+sys.modules["requence.exceptions"] = types.ModuleType("requence.exceptions")
+from requence.cli import main
+main()
+"""
+
+
+def test_an_installation_whose_files_are_those_of_the_earlier_client(tmp_path: Path) -> None:
+    """Nothing else works then, so whatever the command, it tells what is mixed."""
+    (tmp_path / "requence.py").write_text("")
+    runs = [
+        subprocess.run(
+            [sys.executable, "-I", "-c", OVERWRITTEN, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=30,
+        )
+        for arguments in (["doctor"], ["run", "my-template", "--json"])
+    ]
+    assert [run.returncode for run in runs] == [1, 1]
+    (text, in_json), shadow = runs, tmp_path / "requence.py"
+    assert text.stderr.startswith("requence: This installation does not work: cannot import name ")
+    assert f"scripts in {tmp_path} import {shadow} instead of the package requence" in text.stderr
+    assert "\nhint: make an environment of its own for each" in text.stderr
+    [line] = [json.loads(line) for line in in_json.stdout.splitlines()]
+    assert (line["kind"], line["error"], line["exit_status"]) == ("error", "ImportError", 1)
+    assert str(shadow) in line["message"]
+    assert text.stdout == in_json.stderr == ""
+
+
+def test_in_a_directory_that_was_deleted(service: ScriptedServer, tmp_path: Path) -> None:
+    tmp_path.rmdir()
+    assert examined(status=0)["installation"][0] == "ok"
 
 
 def test_commands_of_another_environment(

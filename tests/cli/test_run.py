@@ -253,6 +253,21 @@ def test_a_result_that_cannot_be_written_is_no_reason_to_start_again(
     assert f"The task was started, and may still run: {task_id}" in done.stderr
 
 
+def test_an_error_that_cannot_be_written_is_none_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(line: str) -> None:
+        if '"error"' in line:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("requence.cli.output.put", put)
+    with ScriptedServer() as service:
+        service.always("watch", Answer(503))
+        service.always("get", Answer(503))
+        with default_client_set_to(service.client_with(patience=0.2, retries=0)):
+            done = requence("run", "my-template", "--json")
+    assert done.exit_code == 5
+    assert done.stderr == "requence: The output cannot be written: No space left on device\n"
+
+
 def test_what_the_sdk_logs_is_a_line() -> None:
     with ScriptedServer() as service, default_client_set_to(service.client):
         service.always("watch", Stream([b"id: 1\nevent: taskStart\ndata: no json\n\n"] * 2, end="close"))

@@ -18,6 +18,7 @@ from tests.cli.command import requence
 from tests.conftest import echo, endless, greeting
 from tests.scripted_server import BEARER, Answer, Gate, ScriptedServer
 
+from requence.cli.interruption import interruptible
 from requence.local import LocalServer, NodeContext, TaskTemplate
 from requence.task import Task, abort_task, get_task
 
@@ -195,8 +196,63 @@ def test_ctrl_c_before_the_start_is_confirmed(monkeypatch: pytest.MonkeyPatch) -
             gate.open()
             child.kill()
     assert child.returncode == 130
-    assert said.startswith("Interrupted: the task goes on: task-7\n")
+    assert "Interrupted: the task goes on: task-7\n" in said
     assert BEARER not in said
+
+
+def test_ctrl_c_twice_while_the_start_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second waits no longer, and does not keep from being said what the first has brought about."""
+    gate = Gate()
+    with ScriptedServer() as service:
+        monkeypatch.setenv("REQUENCE_ACCESS_TOKEN", service.access_token)
+        service.always("finalize", lambda call: Answer(200, {"taskId": "task-7", "urls": {}}, when=gate))
+        child = subprocess.Popen([COMMAND, "run", "my-template"], stderr=subprocess.PIPE, text=True)
+        try:
+            assert child.stderr is not None
+            service.wait_until(lambda: len(service.calls("finalize")) == 1)
+            child.send_signal(signal.SIGINT)
+            assert "has not answered the start yet" in child.stderr.readline()
+            child.send_signal(signal.SIGINT)
+            last = child.stderr.readline()
+            gate.open()
+            child.communicate(timeout=LONGEST)
+        finally:
+            gate.open()
+            child.kill()
+    assert last == "Interrupted while the task was being started: whether it runs is not known\n"
+    assert child.returncode == 130
+
+
+def test_signals_are_taken_one_after_the_other() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under `nohup`
+    try:
+        with interruptible() as interruption:
+            assert (interruption.status, interruption.is_urgent) == (130, False)
+            signal.raise_signal(signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            assert not interruption.is_urgent
+            signal.raise_signal(signal.SIGINT)
+            assert (interruption.status, interruption.is_urgent) == (143, True)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with interruptible() as interruption, pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        assert interruption.status == 129
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_help_that_cannot_be_written() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "run", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=LONGEST
+        )
+    assert done.returncode == 1
+    assert done.stderr == "requence: The output cannot be written: No space left on device\n"
 
 
 def test_the_shell_completes_commands_and_types_of_updates(monkeypatch: pytest.MonkeyPatch) -> None:

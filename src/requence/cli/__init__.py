@@ -14,7 +14,9 @@ def main() -> None:
 
     Without the packages that it needs, it says how to get them and exits with status 2.
     """
-    extra, needed = ("local", ("typer",)) if "local" in sys.argv[1:2] else ("cli", ("typer", "rich"))
+    extra, needed = ("local", ["typer"]) if "local" in sys.argv[1:2] else ("cli", ["typer", "rich"])
+    if "doctor" not in sys.argv[1:2]:  # which tells what there is of these
+        needed += ["aiohttp", "attrs", "httpx", "msgspec"]
     if any(find_spec(package) is None for package in needed):
         sys.stderr.write(
             f"The command line needs packages that are not installed: pip install 'requence[{extra}]'\n"
