@@ -27,7 +27,7 @@ class Status(IntEnum):
 
 STATUSES: dict[Status, str] = {
     Status.SUCCESS: "all went well",
-    Status.REFUSED: "the service or this command has refused; also a token that the service does not accept",
+    Status.REFUSED: "the service or this command has refused, or the service does not accept the token",
     Status.USAGE: "a wrong option, input or setting, or no usable access token",
     Status.TASK_FAILED: "the task failed",
     Status.TASK_ABORTED: "the task was aborted",
