@@ -157,7 +157,7 @@ def a_distribution(folder: Path, name: str, version: str, *packages: str) -> Non
     (facts / "top_level.txt").write_text("\n".join(packages))
 
 
-def test_an_installation_that_is_mixed_with_the_earlier_client(
+def test_an_installation_that_is_mixed_with_the_published_sdk(
     service: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert examined(status=0)["installation"][0] == "ok"
@@ -176,12 +176,12 @@ def test_an_installation_that_is_mixed_with_the_earlier_client(
     assert "requence is installed more than once: " in says
     assert f"0.8.2 in {site}" in says
     assert "the package requence_api is also in the distribution some-other" in says
-    assert f"files of the earlier client are left in {ours}: wire_codec.py, transformer/__init__.py" in says
+    assert f"files of the published SDK are left in {ours}: wire_codec.py, transformer/__init__.py" in says
     assert f"scripts in {tmp_path} import {tmp_path / 'requence.py'} instead of the package requence" in says
     assert "hint: make an environment of its own for each" in requence("doctor").stdout
 
 
-# Modules of the earlier client in the place of ours: they lack what ours have.
+# Modules of the published SDK in the place of ours: they lack what ours have.
 OVERWRITTEN = """
 import sys, types, requence
 sys.modules["requence.exceptions"] = types.ModuleType("requence.exceptions")
@@ -190,7 +190,7 @@ main()
 """
 
 
-def test_an_installation_whose_files_are_those_of_the_earlier_client(tmp_path: Path) -> None:
+def test_an_installation_whose_files_are_those_of_the_published_sdk(tmp_path: Path) -> None:
     """Nothing else works then, so whatever the command, it tells what is mixed."""
     (tmp_path / "requence.py").write_text("")
     runs = [

@@ -21,7 +21,7 @@ _NEEDED = ("aiohttp", "attrs", "httpx", "msgspec")
 _FOR_EXTRAS = ("typer", "rich", "jsonschema", "starlette", "uvicorn")
 _PACKAGES = ("requence", "requence_api")
 _SCRIPTS = ("requence", "requence-task")
-# Modules that only the earlier client has (up to requence 0.8).
+# Modules that only the published SDK has (up to requence 0.8).
 _EARLIER = (
     "client_properties.py",
     "obfuscase.py",
@@ -86,11 +86,11 @@ def _version(distribution: str) -> str | None:
 
 
 def _one_installation() -> Check:
-    """Says whether this package is all there is of its name: the earlier client uses the same."""
+    """Says whether this package is all there is of its name: the published SDK uses the same."""
     problems = [*_other_distributions(), *_leftovers(_package_folder()), *_shadows_here()]
     if problems:
         return Check("installation", Verdict.FAIL, "; ".join(problems), _REINSTALL, Status.REFUSED)
-    return Check("installation", Verdict.OK, "nothing of the earlier client, and nothing else of this name")
+    return Check("installation", Verdict.OK, "nothing of the published SDK, and nothing else of this name")
 
 
 def _other_distributions() -> Iterator[str]:
@@ -116,7 +116,7 @@ def _other_distributions() -> Iterator[str]:
 def _leftovers(folder: Path) -> Iterator[str]:
     left = [name for name in _EARLIER if (folder / name).exists()]
     if left:
-        yield f"files of the earlier client are left in {folder}: {', '.join(left)}"
+        yield f"files of the published SDK are left in {folder}: {', '.join(left)}"
 
 
 def _shadows_here() -> Iterator[str]:

@@ -25,6 +25,7 @@ from requence.exceptions import (
     RequenceError,
     StartUncertainError,
     TaskAbortedError,
+    TaskException,
     TaskWaitTimeout,
     UsageError,
 )
@@ -281,7 +282,8 @@ class Run:
         self._beginning().cut_off()
 
     def _release(self) -> None:
-        if isinstance(self.of, Order) or self._begun is not None:  # a start may be about to begin
+        about_to_begin = isinstance(self.of, Order) and not self.start.is_done
+        if about_to_begin or self._begun is not None:
             self._beginning().abandon()
         if self._ending is not None:  # maybe not begun to be followed yet, and then it never is
             self._ending.fail(UsageError("The task is followed no more: its handle has gone"))
@@ -291,7 +293,11 @@ class Run:
             self._long_wait.end()
 
     async def _begin(self) -> None:
-        beginning = self._beginning()
+        try:
+            beginning = self._beginning()
+        except Exception as error:  # an installation that is not whole must not leave the waiters hanging
+            self._fail_to_begin(error)
+            return
         long_wait = LongWait(self._describe_start)
         long_wait.begin()
         with starts().under_way(self):
@@ -305,6 +311,16 @@ class Run:
             self.of = replace(self.of, input=beginning.input, outgoing=(), pumps=None)
         if isinstance(failed, RequenceError):
             starts().has_failed(self, failed)
+
+    def _fail_to_begin(self, error: Exception) -> None:
+        failure = TaskException(
+            f"The task could not be started: {error}",
+            task_template=self.of.task_template,
+            hint="a part of the package, or of what it needs, cannot be imported: install it again",
+        )
+        failure.__cause__ = error
+        self.start.fail(failure)
+        starts().has_failed(self, failure)
 
     def _tell(self, callbacks: Callbacks) -> None:
         if self.start.error is None:
