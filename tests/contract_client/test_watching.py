@@ -168,7 +168,6 @@ def test_unknown_path():
 def local(monkeypatch, broken):
     from requence.local import app
     if broken:
-        monkeypatch.setattr(app, "_LISTED_TASKS", 1)
         whole = app.TaskApi._prepare
         async def prepare(self, request):
             answer = await whole(self, request)
