@@ -220,6 +220,7 @@ def test_a_task_can_be_aborted_and_protected_from_its_page(
     dialog.get_by_role("button", name="Abort the task").click()
     expect(dialog).to_be_hidden()
     expect(page.locator("#status")).to_have_text("stopped")
+    assert page.evaluate("() => scrollY") == 0
     expect(page.locator("#outcome")).to_contain_text(
         re.compile("Why it was aborted.*nicht mehr nötig", re.DOTALL)
     )

@@ -180,7 +180,8 @@ function showButton(id, isWanted) {
   const button = byId(id);
   const hadFocus = document.activeElement === button;
   button.hidden = !isWanted;
-  if (hadFocus && !isWanted) byId("content").focus(); // else whoever uses the keyboard would begin at the top
+  // Else whoever uses the keyboard would begin at the top. What is seen stays where it is.
+  if (hadFocus && !isWanted) byId("content").focus({ preventScroll: true });
 }
 
 function showOutcome() {
