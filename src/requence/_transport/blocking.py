@@ -51,16 +51,19 @@ def block(io: IOThread, work: Work[T], *, instead: str) -> T:
 
 def block_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn, *, instead: str) -> T:
     """Blocks like `block`; Ctrl-C then tells what goes on."""
-    _warn_of_a_running_loop(io, instead)
     with telling_what_goes_on(goes_on):
+        _warn_of_a_running_loop(io, instead)
         return io.run(work)
 
 
-def block_until_known(io: IOThread, outcome: Outcome[T], goes_on: WhatGoesOn, *, instead: str) -> T:
-    """Blocks like `block_or_tell` until something is known, and returns it."""
-    _warn_of_a_running_loop(io, instead)
+def block_until_known(io: IOThread, ask: Callable[[], Outcome[T]], goes_on: WhatGoesOn, *, instead: str) -> T:
+    """Blocks like `block_or_tell` until something is known, and returns it.
+
+    It is asked for here, since Ctrl-C may come as soon as that has begun.
+    """
     with telling_what_goes_on(goes_on):
-        return io.wait(outcome)
+        _warn_of_a_running_loop(io, instead)
+        return io.wait(ask())
 
 
 async def wait_or_tell(io: IOThread, work: Work[T], goes_on: WhatGoesOn) -> T:

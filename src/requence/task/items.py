@@ -135,7 +135,7 @@ class TaskItems(_Batch[T_co], Iterator[TaskItem[T_co]]):
         """
         left = self._end()
         if left is not None:
-            block_until_known(self._in_flight.io, left, self._not_confirmed, instead=_INSTEAD)
+            block_until_known(self._in_flight.io, lambda: left, self._not_confirmed, instead=_INSTEAD)
 
     def _end(self) -> Submitted[None] | None:
         self._inputs = iter(())  # a generator that nobody else has is closed by that

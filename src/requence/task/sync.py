@@ -128,12 +128,12 @@ class SyncTask(Generic[T_co]):
     def _started(self, instead: str) -> Started:
         run = self._run
         run.check_may_block(instead)
-        return block_until_known(run.io, run.starting(), run.goes_on, instead=instead)
+        return block_until_known(run.io, run.starting, run.goes_on, instead=instead)
 
     def _ended(self, instead: str) -> TaskResult:
         run = self._run
         run.check_may_block(instead)
-        return block_until_known(run.io, run.ending(), run.goes_on, instead=instead)
+        return block_until_known(run.io, run.ending, run.goes_on, instead=instead)
 
     def __repr__(self) -> str:
         return f"<the blocking face of {self._task!r}>"
