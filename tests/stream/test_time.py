@@ -110,14 +110,18 @@ class KeptAlive:
 
     def __init__(self, server: ScriptedServer, clock: FakeClock) -> None:
         self._gates = [Gate() for _ in range(500)]
-        self._last = Gate()
+        self._first, self._last = Gate(), Gate()
         pieces = [piece for gate in self._gates for piece in (gate, b": keep-alive\n\n")]
-        server.script("watch", Stream([FIRST, *pieces, self._last, LAST], end="open"))
+        server.script("watch", Stream([self._first, FIRST, *pieces, self._last, LAST], end="open"))
         self._clock = clock
         self._shown = 0
 
     def until(self, seconds: float) -> float:
         """Lets so much time pass since the stream was opened, up to the next comment; returns how much it was."""
+        if self._shown == 0:
+            self._clock.wait_for_timer(309.5, 310.5)  # it is open: the task would be asked for then
+            self._clock.move_on(1)  # so that the limit of its silence tells when the first event has arrived
+            self._first.open()
         while self._shown * EACH < seconds:
             limit = 300.0 if self._shown < 2 else 3 * EACH
             self._clock.wait_for_timer(limit - 0.5, limit + 0.5)  # the comment before has arrived
@@ -128,7 +132,7 @@ class KeptAlive:
 
     def end(self) -> None:
         """Shows the last event."""
-        for gate in (*self._gates, self._last):
+        for gate in (self._first, *self._gates, self._last):
             gate.open()
 
 

@@ -132,11 +132,11 @@ def test_a_handle_from_a_reference_does_everything(server: ScriptedServer) -> No
     told: list[Update] = []
     task = Task.attach(ref, client=server.client, on_update=told.append)
     assert (task.known_id, task.sync.id, task.sync.url) == ("task-1", "task-1", ref.task_url)
-    assert repr(task) == "<Task 't' task-1>"
     assert [update.position for update in task.sync.updates] == [1, 2, 3]
     assert [update.position for update in task.sync.updates_after(1)] == [1, 2, 3][1:]
     assert (task.sync.result.result, task.sync.result.input) == ("done", {"n": 1})
     assert task.sync.result.task_url == ref.task_url
+    assert repr(task) == "<Task 't' task-1, succeeded>"
     task.sync.protect()
     task.sync.abort("enough")
     server.wait_until(lambda: [update.position for update in told] == [1, 2, 3])
