@@ -80,9 +80,10 @@ def test_it_says_when_it_is_connected() -> None:
 
     class Told(io.StringIO):
         def write(self, text: str) -> int:
+            written = super().write(text)
             if CONNECTED in text:
                 gate.open()
-            return super().write(text)
+            return written
 
     with ScriptedServer() as service, default_client_set_to(service.client):
         service.always("watch-all", Stream([gate, *[event(1, "taskStart", taskId="a")] * 2], end="open"))
